@@ -1,0 +1,1 @@
+"""Benchmarks of captum_video on KTH and multispectral action clips: ``python -m benchmarks_kth_mad``."""
