@@ -199,3 +199,37 @@ def window_of(shape: object, name: str, extent: Extent | None = None) -> Extent:
     if extent is not None and any(size > full for size, full in zip(window, extent, strict=True)):
         raise ValueError(f"{name} {window} exceeds clip {extent}")
     return window
+
+
+def clips_of(
+    inputs: "Tensor | tuple[Tensor, ...]", layout: Layout
+) -> tuple[bool, tuple[Tensor, ...]]:
+    """Check what the user passed as ``inputs``: whether it was a tuple, and its clips.
+
+    Raises:
+        TypeError: an input is not a floating-point tensor.
+        ValueError: an input is no proper clip, or the numbers of clips differ.
+    """
+    is_tuple = isinstance(inputs, tuple)
+    tensors = inputs if isinstance(inputs, tuple) else (inputs,)
+    if not tensors:
+        raise ValueError("inputs: expected at least one tensor, got an empty tuple")
+    names = [f"inputs[{i}]" for i in range(len(tensors))] if is_tuple else ["inputs"]
+    clips = tuple(
+        clip_of(tensor, layout, name).detach() for tensor, name in zip(tensors, names, strict=True)
+    )
+    if len({len(clip) for clip in clips}) > 1:
+        raise ValueError(
+            f"inputs: expected as many clips in each, got {[len(clip) for clip in clips]}"
+        )
+    return is_tuple, clips
+
+
+def map_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Attributions are float32, or float64 where the clip is."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def spread_over_channels(maps: Tensor, clip: Tensor, layout: Layout) -> Tensor:
+    """A map (N, 1, T, H, W) in the shape and layout of its clip; a view where one exists."""
+    return layout.from_clip(maps.to(map_dtype(clip.dtype)).expand(clip.shape))

@@ -1,0 +1,14 @@
+"""Attribution: where and when in a clip the evidence was."""
+
+from captum_video.attr.gradcam3d import GradCAM3D, LayerCandidate, layer_candidates
+from captum_video.attr.occlusion import SpatioTemporalOcclusion
+from captum_video.attr.rise3d import RISE3D, RISEEstimate
+
+__all__ = [
+    "RISE3D",
+    "GradCAM3D",
+    "LayerCandidate",
+    "RISEEstimate",
+    "SpatioTemporalOcclusion",
+    "layer_candidates",
+]

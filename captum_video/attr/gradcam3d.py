@@ -1,0 +1,320 @@
+"""Grad-CAM over space and time."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
+
+import torch
+from captum.attr import GradientAttribution, LayerAttribution
+from torch import Tensor, nn
+from torch.nn import functional
+
+from captum_video._captum import Target, arguments_of, forward, log_usage, select, take_target
+from captum_video.clips import (
+    Extent,
+    Layout,
+    clips_of,
+    extent_of,
+    map_dtype,
+    spread_over_channels,
+)
+
+Weighting = Literal["clip", "frame", "voxel", "plusplus"]
+Relu = Literal["sum", "channel"] | None
+
+
+class GradCAM3D(LayerAttribution, GradientAttribution):
+    """Where and when the features of a layer raise the score.
+
+    ``S = ReLU(sum_k w_k A_k)``, upsampled to the clip (trilinear), with A the layer's maps, y the
+    score, and the weights by name:
+
+    - ``"clip"``: the gradient averaged over space and time (Selvaraju et al., arXiv 1610.02391; what
+      Captum's LayerGradCam computes; study papers that sum instead differ by a constant);
+    - ``"frame"``: averaged over space only, a weight per frame of the map;
+    - ``"voxel"``: the gradient itself (HiResCAM, arXiv 2011.08891);
+    - ``"plusplus"``: Grad-CAM++ (Chattopadhay et al., arXiv 1710.11063, eq. 19), from first
+      derivatives.
+
+    Args:
+        forward_func: the model.
+        layer: a module of it, or the module's name.
+        layout: how the inputs order their axes.
+        activation_layout: how the layer's output orders its axes: ``"(n t) c h w"`` for a 2-D
+            network on folded frames, ``Layout("n (t h w) c", skip_tokens=1, t=8, h=14)`` for
+            tokens. A layer that runs once per frame, in a loop, has ``"n c h w"``: its calls are
+            stacked as frames.
+        weighting: see above.
+        relu: ``"sum"`` after the sum over channels (paper); ``"channel"`` before it, each channel
+            by itself (code of Bayer et al., ICPR 2022); None keeps evidence against the target.
+
+    Raises:
+        ValueError: the layer is not in the model, or an option is unknown.
+
+    Example:
+        >>> import torch
+        >>> from torchvision.models.video import r3d_18
+        >>> model = r3d_18(num_classes=4)
+        >>> cam = GradCAM3D(model, model.layer4)
+        >>> cam.attribute(torch.rand(1, 3, 8, 32, 32), target=2).shape
+        torch.Size([1, 3, 8, 32, 32])
+    """
+
+    def __init__(
+        self,
+        forward_func: Callable,
+        layer: nn.Module | str,
+        layout: str | Layout = "n c t h w",
+        activation_layout: str | Layout = "n c t h w",
+        weighting: Weighting = "clip",
+        relu: Relu = "sum",
+    ) -> None:
+        super().__init__(forward_func, _find_layer(forward_func, layer))
+        if weighting not in ("clip", "frame", "voxel", "plusplus"):
+            raise ValueError(
+                f"weighting: expected 'clip', 'frame', 'voxel' or 'plusplus', got {weighting!r}"
+            )
+        if relu not in ("sum", "channel", None):
+            raise ValueError(f"relu: expected 'sum', 'channel' or None, got {relu!r}")
+        self.layout = Layout.of(layout)
+        self.activation_layout = Layout.of(activation_layout)
+        self.weighting = weighting
+        self.relu = relu
+
+    @log_usage()
+    def attribute(
+        self,
+        inputs: Tensor | tuple[Tensor, ...],
+        target: Target = None,
+        additional_forward_args: Any = None,
+        attribute_to_layer_input: bool = False,
+    ) -> Tensor | tuple[Tensor, ...]:
+        """Weight the layer's maps by the gradient of the score.
+
+        Args:
+            inputs: clips in the declared layout, or a tuple of them.
+            target: Captum's `target <https://captum.ai/api/layer.html>`_.
+            additional_forward_args: Captum's; tensors have one entry per clip.
+            attribute_to_layer_input: use what enters the layer instead of what leaves it.
+
+        Returns:
+            Shape of the inputs; the same map for each input of a tuple, and over all channels. In
+            units of score: higher speaks for the target, and with a ReLU nothing is below 0.
+
+        Raises:
+            TypeError: an input or the layer's output is of a wrong kind.
+            ValueError: the layer does not run, or the score does not depend on it; a target out of
+                range; clips that are empty or not finite.
+
+        Cost:
+            One forward pass, and one backward pass from the score down to the layer. Below the
+            layer no graph is kept.
+        """
+        is_tuple, clips = clips_of(inputs, self.layout)
+        n_clips = len(clips[0])
+        tensors = inputs if isinstance(inputs, tuple) else (inputs,)
+        arguments = arguments_of(additional_forward_args, n_clips)
+        with _graph_from(self.layer, attribute_to_layer_input) as captured:
+            outputs = forward(self.forward_func, tuple(x.detach() for x in tensors), arguments)
+            row_target = take_target(target, range(n_clips), n_clips)
+            score = select(outputs, row_target, n_clips)
+            gradients = _gradients(score, captured)
+        activations = _as_clips(captured, self.activation_layout, n_clips)
+        slopes = _as_clips(gradients, self.activation_layout, n_clips)
+        cam = self._combine(activations, slopes)
+        maps = tuple(
+            spread_over_channels(
+                functional.interpolate(cam, tuple(extent_of(clip)), mode="trilinear"),
+                clip,
+                self.layout,
+            )
+            for clip in clips
+        )
+        return maps if is_tuple else maps[0]
+
+    def _combine(self, activations: Tensor, slopes: Tensor) -> Tensor:
+        """Weights times maps, summed over channels: (N, 1, T', H', W')."""
+        weighted = _weights(activations, slopes, self.weighting) * activations
+        if self.relu == "channel":
+            weighted = weighted.relu()
+        cam = weighted.sum(1, keepdim=True)
+        return cam.relu() if self.relu == "sum" else cam
+
+
+def _weights(activations: Tensor, slopes: Tensor, weighting: Weighting) -> Tensor:
+    if weighting == "voxel":
+        return slopes
+    if weighting == "frame":
+        return slopes.mean((3, 4), keepdim=True)
+    if weighting == "clip":
+        return slopes.mean((2, 3, 4), keepdim=True)
+    square, cube = slopes.square(), slopes.pow(3)
+    norm = 2 * square + activations.sum((2, 3, 4), keepdim=True) * cube
+    alpha = torch.where(norm != 0, square / torch.where(norm != 0, norm, 1), 0)
+    return (alpha * slopes.relu()).sum((2, 3, 4), keepdim=True)
+
+
+@contextmanager
+def _graph_from(layer: nn.Module, at_input: bool) -> Iterator[list[Tensor]]:
+    """Record the autograd graph from this layer upward only; yields what it gave, call by call."""
+    captured: list[Tensor] = []
+
+    def cut(tensor: Any) -> Tensor:
+        if not isinstance(tensor, Tensor):
+            raise TypeError(
+                f"layer {type(layer).__name__}: expected a tensor, got {type(tensor).__name__}"
+            )
+        leaf = tensor.detach().requires_grad_()
+        captured.append(leaf)
+        torch.set_grad_enabled(True)  # the context below puts back what was found
+        return leaf.clone()  # so that the network may go on in place
+
+    def before(module: nn.Module, args: tuple) -> tuple:
+        return (cut(args[0]), *args[1:])
+
+    def after(module: nn.Module, args: tuple, output: Any) -> Tensor:
+        return cut(output)
+
+    hook = (
+        layer.register_forward_pre_hook(before) if at_input else layer.register_forward_hook(after)
+    )
+    try:
+        with torch.inference_mode(False), torch.no_grad():
+            yield captured
+    finally:
+        hook.remove()
+
+
+def _gradients(score: Tensor, captured: list[Tensor]) -> list[Tensor]:
+    if not captured:
+        raise ValueError("layer: it did not run in the forward pass; see layer_candidates")
+    if not score.requires_grad:
+        raise ValueError(
+            "layer: the score does not depend on it by a differentiable path (is what follows it "
+            "run under torch.no_grad?)"
+        )
+    gradients = torch.autograd.grad(score.sum(), captured, allow_unused=True)
+    if all(gradient is None for gradient in gradients):
+        raise ValueError("layer: the score does not depend on its output")
+    return [
+        torch.zeros_like(leaf) if gradient is None else gradient
+        for leaf, gradient in zip(captured, gradients, strict=True)
+    ]
+
+
+def _as_clips(calls: list[Tensor], layout: Layout, n_clips: int) -> Tensor:
+    """What a layer gave in one forward pass, as (N, C, T', H', W')."""
+    calls = [call.detach().to(map_dtype(call.dtype)) for call in calls]
+    if len(calls) > 1 and layout.has("t"):
+        raise ValueError(
+            f"activation_layout {layout.pattern!r}: the layer ran {len(calls)} times; for one call "
+            f"per frame declare a layout without t, such as 'n c h w'"
+        )
+    clips = [layout.to_clip(call, "activation", n=n_clips) for call in calls]
+    if len(clips[0]) != n_clips:
+        raise ValueError(
+            f"activation_layout {layout.pattern!r}: expected {n_clips} clips, got "
+            f"{len(clips[0])} from shape {tuple(calls[0].shape)}; frames folded into the batch are "
+            f"declared as '(n t) c h w'"
+        )
+    return torch.cat(clips, dim=2)
+
+
+def _find_layer(forward_func: Callable, layer: nn.Module | str) -> nn.Module:
+    if isinstance(layer, str):
+        modules = dict(forward_func.named_modules()) if isinstance(forward_func, nn.Module) else {}
+        if layer not in modules:
+            raise ValueError(
+                f"layer {layer!r} is not in the model; it has "
+                f"{', '.join(name for name in modules if '.' not in name and name) or 'none'}"
+            )
+        return modules[layer]
+    if not isinstance(layer, nn.Module):
+        raise TypeError(f"layer: expected a module or its name, got {layer!r}")
+    if isinstance(forward_func, nn.Module) and all(layer is not m for m in forward_func.modules()):
+        raise ValueError(
+            f"layer {type(layer).__name__} is not a module of {type(forward_func).__name__}; see "
+            f"layer_candidates"
+        )
+    return layer
+
+
+class LayerCandidate(NamedTuple):
+    """A layer whose maps Grad-CAM can use."""
+
+    name: str
+    channels: int
+    extent: Extent
+    activation_layout: str
+
+
+def layer_candidates(
+    model: nn.Module,
+    inputs: Tensor | tuple[Tensor, ...],
+    layout: str | Layout = "n c t h w",
+    additional_forward_args: Any = None,
+) -> list[LayerCandidate]:
+    """List the layers that a Grad-CAM could look at, in the order in which they run.
+
+    Late layers know more of the class and less of the place: look for the last one whose map still
+    has the frames and the pixels that the question needs.
+
+    Args:
+        model: the network.
+        inputs: clips in ``layout``, or a tuple of them; one clip is enough.
+        layout: how the inputs order their axes.
+        additional_forward_args: Captum's.
+
+    Returns:
+        Name, channels, T x H x W of the map, and the activation layout to pass on; every module
+        that gives a tensor (N, C, T', H', W'), or (N T', C, H', W') where frames are folded
+        into the batch, with more than one place.
+
+    Cost:
+        One forward pass.
+
+    Example:
+        >>> import torch
+        >>> from torchvision.models.video import r3d_18
+        >>> for layer in layer_candidates(r3d_18(), torch.rand(1, 3, 16, 64, 64)):
+        ...     if "." not in layer.name:
+        ...         print(layer.name, layer.channels, layer.extent)
+        stem 64 (16, 32, 32)
+        layer1 64 (16, 32, 32)
+        layer2 128 (8, 16, 16)
+        layer3 256 (4, 8, 8)
+        layer4 512 (2, 4, 4)
+    """
+    layout = Layout.of(layout)
+    _, clips = clips_of(inputs, layout)
+    n_clips = len(clips[0])
+    found: dict[str, LayerCandidate] = {}
+
+    def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(module: nn.Module, args: Any, output: Any) -> None:
+            candidate = _candidate(name, output, n_clips)
+            if candidate is not None:
+                found.setdefault(name, candidate)
+
+        return hook
+
+    tensors = inputs if isinstance(inputs, tuple) else (inputs,)
+    handles = [m.register_forward_hook(note(name)) for name, m in model.named_modules() if name]
+    try:
+        with torch.inference_mode():
+            forward(model, tensors, arguments_of(additional_forward_args, n_clips))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return list(found.values())
+
+
+def _candidate(name: str, output: Any, n_clips: int) -> LayerCandidate | None:
+    if not isinstance(output, Tensor) or output.ndim not in (4, 5) or len(output) % n_clips:
+        return None
+    pattern = "n c t h w" if output.ndim == 5 else "(n t) c h w"
+    clip = Layout(pattern).to_clip(output, n=n_clips)
+    extent = extent_of(clip)
+    if extent.frames * extent.height * extent.width == 1:
+        return None
+    return LayerCandidate(name, clip.shape[1], extent, pattern)

@@ -1,0 +1,5 @@
+"""Metrics: whether a map names the evidence that the model used."""
+
+from captum_video.metrics.insertion_deletion import Deletion, Insertion, deletion, insertion
+
+__all__ = ["Deletion", "Insertion", "deletion", "insertion"]

@@ -1,0 +1,78 @@
+"""Slow plain references that share no code with the package."""
+
+import itertools
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def occlusion(f, clip: Tensor, window, strides, baseline: float) -> Tensor:
+    """One window at a time, in float64; clip (C, T, H, W), f(clip) a number."""
+    extent = clip.shape[1:]
+    total, count = torch.zeros(extent, dtype=torch.float64), torch.zeros(extent)
+    starts = [
+        [s for k in range(length + 1) if (s := k * step) == 0 or s - step + size < length]
+        for length, size, step in zip(extent, window, strides, strict=True)
+    ]
+    for t, h, w in itertools.product(*starts):
+        place = (slice(t, t + window[0]), slice(h, h + window[1]), slice(w, w + window[2]))
+        hidden = clip.clone()
+        hidden[(slice(None), *place)] = baseline
+        total[place] += f(clip) - f(hidden)
+        count[place] += 1
+    return total / count
+
+
+def kept_mask(bits: np.ndarray, shift, cells, extent) -> np.ndarray:
+    """One RISE mask, voxel by voxel: trilinear interpolation of the bits at (v + shift) / cell."""
+    mask = np.zeros(extent)
+    for voxel in itertools.product(*map(range, extent)):
+        position = [(v + s) / c for v, s, c in zip(voxel, shift, cells, strict=True)]
+        low = [math.floor(x) for x in position]
+        for corner in itertools.product((0, 1), repeat=3):
+            node = tuple(a + b for a, b in zip(low, corner, strict=True))
+            share = math.prod(1 - abs(x - k) for x, k in zip(position, node, strict=True))
+            if share > 0:
+                mask[voxel] += share * bits[node]
+    return mask
+
+
+def prefix_curve(f, clip: Tensor, baseline: Tensor, units: Tensor, importance, steps, inserts):
+    """Insertion or deletion, most important first, step by step.
+
+    ``units`` (T, H, W) numbers the unit of every voxel, ``importance[u]`` is what ranks unit u (the
+    earlier of equals first); clip and baseline (C, T, H, W).
+    """
+    n_units = len(importance)
+    order = sorted(range(n_units), key=lambda u: (-importance[u], u))
+    fractions, scores = [], []
+    for s in range(steps + 1):
+        if inserts:
+            count = math.floor(s * n_units / steps + 0.5)
+        else:
+            count = n_units - math.floor((steps - s) * n_units / steps + 0.5)
+        changed = torch.zeros(units.shape, dtype=torch.bool)
+        for unit in order[:count]:
+            changed |= units == unit
+        shown = changed if inserts else ~changed
+        scores.append(float(f(torch.where(shown, clip, baseline))))
+        fractions.append(count / n_units)
+    return fractions, scores
+
+
+def ridge_leave_one_out(features: np.ndarray, scores: np.ndarray, penalty: float) -> np.ndarray:
+    """Residual of each row by a ridge fit (free intercept, fixed penalty) to all other rows."""
+    residuals = []
+    for i in range(len(scores)):
+        others = np.arange(len(scores)) != i
+        x, y = features[others], scores[others]
+        # The penalty belongs to the centred problem of all rows; see Golub, Heath and Wahba (1979).
+        center, mean = features.mean(0), scores.mean()
+        design = np.c_[np.ones(len(x)), x - center]
+        weight = penalty * np.eye(design.shape[1])
+        weight[0, 0] = 0
+        solution = np.linalg.solve(design.T @ design + weight, design.T @ (y - mean))
+        residuals.append(scores[i] - mean - np.r_[1, features[i] - center] @ solution)
+    return np.array(residuals)
