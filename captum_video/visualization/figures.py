@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 _CELL_INCHES = 1.05
 _GAP_INCHES = 0.04
-_BAR_INCHES = 0.55
+_BAR_INCHES = 0.25
 _INK = "#333333"
 _FONT_SIZE = 8
 
@@ -86,28 +87,19 @@ def filmstrip(
         for name, one in attributions.items()
     }
     limits = dict.fromkeys(own, max(own.values())) if shared_scale and own else own
-    rows = [pictures] + [
-        overlay(
-            clip,
-            one,
-            layout=layout,
-            limit=limits[name],
-            sign=sign,
-            cmap=cmap,
-            alpha=alpha,
-            denormalize=denormalize,
-        )
-        for name, one in attributions.items()
-    ]
+    paint = partial(
+        overlay, clip, layout=layout, sign=sign, cmap=cmap, alpha=alpha, denormalize=denormalize
+    )
+    painted = [paint(one, limit=limits[name]) for name, one in attributions.items()]
     names = ["clip", *(name if own[name] else f"{name}\n(no evidence)" for name in own)]
-    figure, axes = _draw_rows(torch.cat(rows), names, _spread(pictures.shape[2], n_frames), title)
-    scales = {name: _scale(limit, sign, cmap, alpha) for name, limit in limits.items()}
-    if shared_scale and any(own.values()):
-        _draw_bar(figure, axes[1:], next(iter(scales.values())))
-    elif not shared_scale:
-        for name, row in zip(own, axes[1:], strict=True):
-            if own[name]:
-                _draw_bar(figure, [row], scales[name])
+    columns = _spread(pictures.shape[2], n_frames)
+    right = _BAR_INCHES + _width_of([f"{-limit:.2g}" for limit in limits.values()])
+    figure, (_, *rows) = _draw_rows(torch.cat([pictures, *painted]), names, columns, title, right)
+    spans = [rows] if shared_scale else [[row] for row in rows]
+    # With a shared scale all limits are one; zip takes the first.
+    for span, limit in zip(spans, limits.values(), strict=False):
+        if limit:
+            _draw_bar(figure, span, _scale(limit, sign, cmap, alpha))
     return figure
 
 
@@ -122,10 +114,10 @@ def _spread(n_total: int, n_frames: int) -> list[int]:
 
 
 def _draw_rows(
-    rows: Tensor, names: list[str], frames: list[int], title: str | None
+    rows: Tensor, names: list[str], frames: list[int], title: str | None, right: float
 ) -> tuple["Figure", list[list["Axes"]]]:
     """Lay clips (rows, 3, T, H, W) out, with names to the left and frame numbers above."""
-    figure, axes = _grid(names, len(frames), rows.shape[4] / rows.shape[3], title)
+    figure, axes = _grid(names, len(frames), rows.shape[4] / rows.shape[3], title, right)
     images = rows[:, :, frames].permute(0, 2, 3, 4, 1).cpu().numpy()
     for i, name in enumerate(names):
         for j, frame in enumerate(frames):
@@ -142,9 +134,9 @@ def _draw_rows(
 
 
 def _grid(
-    names: list[str], n_columns: int, aspect: float, title: str | None
+    names: list[str], n_columns: int, aspect: float, title: str | None, right: float
 ) -> tuple["Figure", list[list["Axes"]]]:
-    """Make a figure that just holds the cells, the names and, to the right, colour bars.
+    """Make a figure that just holds the cells, the names and ``right`` inches of colour bars.
 
     The sizes are known beforehand, so none of Matplotlib's layout engines is needed: they draw
     such a figure several times over to find them.
@@ -152,8 +144,7 @@ def _grid(
     from matplotlib.figure import Figure
 
     width, height = _CELL_INCHES * math.sqrt(aspect), _CELL_INCHES / math.sqrt(aspect)
-    left, right = _width_of(names) + 0.15, _BAR_INCHES
-    top, bottom = (0.5 if title else 0.22), 0.05
+    left, bottom, top = _width_of(names) + 0.15, 0.05, 0.42 if title else 0.22
     n_rows = len(names)
     inner = (
         n_columns * width + (n_columns - 1) * _GAP_INCHES,
@@ -185,7 +176,8 @@ def _width_of(names: list[str]) -> float:
     from matplotlib.textpath import TextPath
 
     lines = [line for name in names for line in name.split("\n") if line.strip()]
-    return max(TextPath((0, 0), line, size=_FONT_SIZE).get_extents().width for line in lines) / 72
+    widths = [TextPath((0, 0), line, size=_FONT_SIZE).get_extents().width for line in lines]
+    return max(widths, default=0.0) / 72
 
 
 def _scale(

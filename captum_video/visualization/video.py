@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # GIF counts in 1/100 s, and browsers slow a frame of less than 2 of them to 10.
 _GIF_MAX_FPS = 50
+_MP4_CODECS = ("libx264", "libopenh264", "mpeg4")
 _PALETTE_SAMPLES = 100_000
 _LABEL_SIZE = 14
 
@@ -68,9 +69,10 @@ def save_gif(path: str | Path, frames: Tensor, fps: float = 10, *, scale: int = 
 
 
 def save_mp4(path: str | Path, frames: Tensor, fps: float = 10, *, scale: int = 1) -> None:
-    """Write frames as an MP4 that browsers and slides play (H.264, or MPEG-4 where the build has none).
+    """Write frames as an MP4 that browsers and slides play.
 
-    The encoding needs even sides: an odd one gains one row or column, a copy of its last.
+    The codec is H.264; MPEG-4 Part 2, which browsers do not know, only where PyAV was
+    built without it. The encoding needs even sides: an odd one gains one row or column, a copy of its last.
 
     Args:
         path: the file; its folder must exist. It appears complete or not at all.
@@ -96,7 +98,7 @@ def save_mp4(path: str | Path, frames: Tensor, fps: float = 10, *, scale: int = 
     if not fps > 0:
         raise ValueError(f"fps: expected a number above 0, got {fps}")
     pixels = _even(_pixels_of(frames, scale))
-    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+    codec = next(one for one in _MP4_CODECS if one in av.codecs_available)
     with _written_whole(path) as draft, av.open(str(draft), "w", format="mp4") as container:
         stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
         stream.height, stream.width = pixels.shape[1:3]
