@@ -185,8 +185,10 @@ def _shared_palette(pixels: Tensor) -> "Image.Image":
     """
     from PIL import Image
 
-    sample = pixels.flatten(0, 2)[:: 1 + pixels.numel() // (3 * _PALETTE_SAMPLES), None]
-    sheet = Image.fromarray(sample.contiguous().numpy())
+    colors = pixels.flatten(0, 2)
+    # Drawn at random: a stride that divides the width would see some columns only.
+    drawn = torch.randperm(len(colors), generator=torch.Generator().manual_seed(0))
+    sheet = Image.fromarray(colors[drawn[:_PALETTE_SAMPLES], None].numpy())
     return sheet.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=1)
 
 
