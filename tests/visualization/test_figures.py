@@ -1,0 +1,117 @@
+import io
+
+import pytest
+import torch
+
+from captum_video.clips import Layout
+from captum_video.visualization import filmstrip, overlay
+
+
+@pytest.fixture
+def clip():
+    return torch.rand(1, 3, 12, 6, 8, generator=torch.Generator().manual_seed(0))
+
+
+def images_of(figure):
+    return [axes.get_images()[0].get_array() for axes in figure.axes if axes.get_images()]
+
+
+def test_rows_columns_and_labels(clip):
+    figure = filmstrip(clip, {"first": clip, "second": -clip, "third": 2 * clip}, n_frames=4)
+    cells, bars = figure.axes[:16], figure.axes[16:]
+    assert [axes.get_title() for axes in cells[:4]] == ["frame 0", "4", "7", "11"]
+    rows = [axes.get_ylabel() for axes in cells[::4]]
+    assert rows == ["clip", "first", "second\n(no evidence)", "third"]
+    assert len(bars) == 2
+
+
+def test_cells_show_the_clip_and_its_overlays(clip):
+    map_of = torch.randn(1, 1, 12, 6, 8, generator=torch.Generator().manual_seed(1))
+    images = images_of(filmstrip(clip, {"map": map_of}, n_frames=2))
+    painted = overlay(clip, map_of)
+    for image, expected in zip(
+        images, [clip[0, :, 0], clip[0, :, 11], painted[0, :, 0], painted[0, :, 11]], strict=True
+    ):
+        torch.testing.assert_close(torch.from_numpy(image.data), expected.permute(1, 2, 0))
+
+
+def test_own_scales_hide_the_unit_of_a_method_and_a_shared_scale_shows_it(clip):
+    maps = {"weak": clip, "strong": 4 * clip}
+    own = images_of(filmstrip(clip, maps, n_frames=1))
+    assert (own[1] == own[2]).all()
+    shared = images_of(filmstrip(clip, maps, n_frames=1, shared_scale=True))
+    assert (shared[1] != shared[2]).any()
+    assert (shared[2] == own[2]).all()
+
+
+def test_shared_scale_has_one_bar_and_no_evidence_none(clip):
+    assert len(filmstrip(clip, {"a": clip, "b": clip}, n_frames=2, shared_scale=True).axes) == 7
+    zero = {"a": clip * 0}
+    assert len(filmstrip(clip, zero, n_frames=2, shared_scale=True).axes) == 4
+    assert len(filmstrip(clip, {}, n_frames=2).axes) == 2
+
+
+def test_bar_tells_the_limits(clip):
+    attributions = torch.full_like(clip, -0.25)
+    bar = filmstrip(clip, {"a": attributions}, n_frames=1, sign="all").axes[-1]
+    assert [label.get_text() for label in bar.get_yticklabels()] == ["-0.25", "0", "0.25"]
+
+
+def test_short_clip_shows_each_frame_once(clip):
+    figure = filmstrip(clip[:, :, :3], {}, n_frames=8)
+    assert [axes.get_title() for axes in figure.axes] == ["frame 0", "1", "2"]
+
+
+@pytest.mark.parametrize("pattern", ["n t c h w", Layout("n (t c) h w", c=3)])
+def test_layouts_give_the_same_pictures(clip, pattern):
+    layout = Layout.of(pattern)
+    given = layout.from_clip(clip)
+    for ours, theirs in zip(
+        images_of(filmstrip(given, {"a": given}, layout=layout, n_frames=2)),
+        images_of(filmstrip(clip, {"a": clip}, n_frames=2)),
+        strict=True,
+    ):
+        assert (ours == theirs).all()
+
+
+def test_names_lie_within_the_figure_and_cells_keep_the_aspect(clip):
+    figure = filmstrip(
+        clip, {"SpatioTemporalOcclusion, smoothed": clip * 1e-5}, n_frames=3, title="A title"
+    )
+    figure.draw_without_rendering()
+    page = figure.bbox
+    texts = [axes.yaxis.label for axes in figure.axes[::3]] + figure.texts
+    texts += figure.axes[-1].get_yticklabels()
+    for text in texts:
+        box = text.get_window_extent()
+        assert page.x0 <= box.x0
+        assert box.x1 <= page.x1
+        assert box.y1 <= page.y1
+    cell = figure.axes[0].get_window_extent()
+    assert cell.width / cell.height == pytest.approx(8 / 6, rel=1e-3)
+
+
+def test_figure_is_saved_and_leaves_no_pyplot_state(clip):
+    import matplotlib.pyplot
+
+    before = matplotlib.pyplot.get_fignums()
+    file = io.BytesIO()
+    filmstrip(clip[:, :1], {"a": clip[:, :1]}, n_frames=2).savefig(file, format="png")
+    assert file.getvalue().startswith(b"\x89PNG")
+    assert matplotlib.pyplot.get_fignums() == before
+
+
+def test_normalised_clip_needs_denormalize(clip):
+    with pytest.raises(ValueError, match="denormalize"):
+        filmstrip((clip - 0.5) / 0.2, {})
+    images = images_of(filmstrip((clip - 0.5) / 0.2, {}, n_frames=1, denormalize=(0.5, 0.2)))
+    torch.testing.assert_close(torch.from_numpy(images[0].data), clip[0, :, 6].permute(1, 2, 0))
+
+
+def test_bad_values(clip):
+    with pytest.raises(ValueError, match=r"one clip, .* got 2 clips"):
+        filmstrip(clip.expand(2, -1, -1, -1, -1), {})
+    with pytest.raises(ValueError, match=r"n_frames: .* got 0"):
+        filmstrip(clip, {}, n_frames=0)
+    with pytest.raises(ValueError, match="attributions"):
+        filmstrip(clip, {"a": clip[:, :, 1:]})
