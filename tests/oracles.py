@@ -68,7 +68,6 @@ def ridge_leave_one_out(features: np.ndarray, scores: np.ndarray, penalty: float
     for i in range(len(scores)):
         others = np.arange(len(scores)) != i
         x, y = features[others], scores[others]
-        # The penalty belongs to the centred problem of all rows; see Golub, Heath and Wahba (1979).
         center, mean = features.mean(0), scores.mean()
         design = np.c_[np.ones(len(x)), x - center]
         weight = penalty * np.eye(design.shape[1])

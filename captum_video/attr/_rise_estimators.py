@@ -12,7 +12,9 @@ from torch import Tensor
 from captum_video.masks import RandomGrids
 
 _MASKS_AT_A_TIME = 64
-_PENALTIES = torch.logspace(-8, 4, 97, dtype=torch.float64)
+_PENALTIES = torch.logspace(-10, 4, 113, dtype=torch.float64)
+"""In units of the largest eigenvalue."""
+_MOST_FREEDOM = 0.9
 
 
 class Estimate(NamedTuple):
@@ -34,7 +36,8 @@ def expectation(masks: RandomGrids, scores: Tensor, with_errors: bool = False) -
 def coverage(masks: RandomGrids, scores: Tensor, with_errors: bool = False) -> Estimate:
     """``sum_i f_i m_i(v) / sum_i m_i(v)``: a constant score gives a constant map.
 
-    A voxel that no mask kept carries no evidence and gets the mean score.
+    A voxel that no mask kept carries no evidence: it gets the mean score, and the spread of the
+    scores as its error.
     """
     cover = masks.kept_sum(torch.ones_like(scores[:1]))
     mean = scores.mean(1)[:, None, None, None]
@@ -44,8 +47,9 @@ def coverage(masks: RandomGrids, scores: Tensor, with_errors: bool = False) -> E
     rows = len(scores)
     weights = torch.cat([scores.square(), scores, torch.ones_like(scores[:1])])
     second, first, zeroth = _squared_sum(masks, weights).split([rows, rows, 1])
-    variance = (second - 2 * maps * first + maps.square() * zeroth) / cover.square()
-    return Estimate(maps, variance.clamp_min(0).sqrt())
+    squares = (second - 2 * maps * first + maps.square() * zeroth).clamp_min(0)
+    spread = scores.std(1, correction=0)[:, None, None, None]
+    return Estimate(maps, torch.where(cover > 0, squares.sqrt() / cover.clamp_min(1e-300), spread))
 
 
 def regression(masks: RandomGrids, scores: Tensor, with_errors: bool = False) -> Estimate:
@@ -78,6 +82,7 @@ class _Ridge:
 
     Attributes:
         coefficients: (R, L), of mask value minus p.
+        penalties: (R, 1), of the squared coefficients.
         intercepts: (R,), the fitted score of an average mask.
         residuals: (R, M), leave-one-out.
         r_squared: (R,), leave-one-out; 1 where scores do not vary.
@@ -94,7 +99,8 @@ class _Ridge:
         eigenvalues = eigenvalues.clamp_min(0)
         rotated = cross @ vectors
         varies = (scores - mean[:, None]).square().sum(1)
-        shrunk = 1 / (eigenvalues + self._penalties(eigenvalues, rotated, varies, count))
+        self.penalties = self._penalties(eigenvalues, rotated, varies, count)
+        shrunk = 1 / (eigenvalues + self.penalties)
         rotated_coefficients = rotated * shrunk  # (R, L)
         self.coefficients = rotated_coefficients @ vectors.T
         self.intercepts = mean - self.coefficients @ center
@@ -129,14 +135,27 @@ class _Ridge:
 
     @staticmethod
     def _penalties(eigenvalues: Tensor, rotated: Tensor, varies: Tensor, count: int) -> Tensor:
-        """For each row the penalty of least generalised cross-validation error: (R, 1)."""
-        penalties = _PENALTIES.to(eigenvalues) * eigenvalues.amax().clamp_min(1e-300)
-        damped = eigenvalues + penalties[:, None]  # (P, L)
+        """For each row the penalty of least generalised cross-validation error: (R, 1).
+
+        The least of a grid is refined by the parabola through its neighbours, so that the penalty
+        moves smoothly with the scores. Fits that use up nearly all degrees of freedom are left out:
+        there the criterion is 0 / 0.
+        """
+        penalties = _PENALTIES.to(eigenvalues)
+        damped = eigenvalues + penalties[:, None] * eigenvalues.amax().clamp_min(1e-300)  # (P, L)
         freedom = (eigenvalues / damped).sum(1)
-        explained = rotated.square() @ ((eigenvalues + 2 * penalties[:, None]) / damped**2).T
-        errors = (varies[:, None] - explained).clamp_min(0)
-        criterion = errors / (count - 1 - freedom).clamp_min(1e-6).square()
-        return penalties[criterion.argmin(1)][:, None]
+        explained = rotated.square() @ ((2 * damped - eigenvalues) / damped.square()).T
+        errors = (varies[:, None] - explained).clamp_min(1e-300)
+        criterion = errors.log() - 2 * (count - 1 - freedom).clamp_min(1e-300).log()  # (R, P)
+        criterion[:, freedom > _MOST_FREEDOM * (count - 1)] = torch.inf
+        best = criterion.argmin(1)
+        inner = best.clamp(1, len(penalties) - 2)[:, None]
+        left, middle, right = (criterion.gather(1, inner + step)[:, 0] for step in (-1, 0, 1))
+        bend = left - 2 * middle + right
+        shift = torch.where(bend > 0, (left - right) / (2 * bend), 0).clamp(-1, 1)
+        shift = torch.where((inner[:, 0] == best) & shift.isfinite(), shift, 0)
+        step = (penalties[1] / penalties[0]).log()
+        return (penalties[best] * (shift * step).exp() * eigenvalues.amax())[:, None]
 
 
 def _features(masks: RandomGrids, points: list[Tensor], batch: slice, dtype: torch.dtype) -> Tensor:

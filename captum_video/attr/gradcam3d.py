@@ -211,12 +211,6 @@ def _as_clips(calls: list[Tensor], layout: Layout, n_clips: int) -> Tensor:
             f"per frame declare a layout without t, such as 'n c h w'"
         )
     clips = [layout.to_clip(call, "activation", n=n_clips) for call in calls]
-    if len(clips[0]) != n_clips:
-        raise ValueError(
-            f"activation_layout {layout.pattern!r}: expected {n_clips} clips, got "
-            f"{len(clips[0])} from shape {tuple(calls[0].shape)}; frames folded into the batch are "
-            f"declared as '(n t) c h w'"
-        )
     return torch.cat(clips, dim=2)
 
 

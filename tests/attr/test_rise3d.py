@@ -1,0 +1,300 @@
+import numpy as np
+import oracles
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import windows
+from toy_models import Linear3D, TinyNet3D, TwoStreams
+
+from captum_video import Extent
+from captum_video.attr import RISE3D, _rise_estimators
+from captum_video.clips import extent_of
+from captum_video.masks import RandomGrids
+
+ESTIMATORS = ["regression", "coverage", "expectation"]
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def relative_error(estimate, truth):
+    """Mean squared error over the variance of the true map."""
+    return ((estimate - truth).square().mean() / (truth - truth.mean()).square().mean()).item()
+
+
+@given(st.data(), st.floats(0.1, 0.9), st.floats(-1e3, 1e3))
+@settings(max_examples=30)
+def test_a_constant_model_gives_exactly_a_constant_map(data, keep, value):
+    extent = Extent(*(data.draw(st.integers(2, 6)) for _ in range(3)))
+    grid, _ = data.draw(windows(extent))
+    value = torch.tensor(value)
+    for estimator in ("regression", "coverage"):
+        found = RISE3D(lambda x: value.expand(len(x))).estimate(
+            torch.rand(1, 1, *extent),
+            n_samples=20,
+            grid_shape=grid,
+            keep_probability=keep,
+            estimator=estimator,
+            standard_errors=True,
+        )
+        assert (found.maps == value).all()
+        # Of what is exactly known there is no error, up to rounding.
+        assert found.standard_errors.max() <= 1e-6 * value.abs()
+
+
+def exact_map(weights, clip, masks):
+    """E[f m(v)] / p of a linear score, from the covariance of the masks: (T, H, W)."""
+    extent = extent_of(clip)
+    frames, rows, columns = masks.covariances([torch.arange(n) for n in extent], torch.float64)
+    per_voxel = (weights * clip).sum(1)[0].double()
+    p = masks.keep_probability
+    spread = torch.einsum("abc,at,bh,cw->thw", per_voxel, frames, rows, columns)
+    return p * per_voxel.sum() + (1 - p) * spread
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.5])
+def test_an_additive_model_gives_the_closed_form(keep):
+    extent, grid = Extent(4, 6, 6), (2, 3, 3)
+    clip, weights = torch.rand(1, 2, *extent), torch.randn(1, 2, *extent)
+    truth = exact_map(weights, clip, RandomGrids(extent, grid, keep, 1, seeded()))
+    errors = {}
+    for name in ESTIMATORS:
+        for count in (8 * 18, 4000):  # eight masks a cell; many
+            maps = (
+                RISE3D(Linear3D(weights))
+                .estimate(
+                    clip,
+                    target=0,
+                    n_samples=count,
+                    grid_shape=grid,
+                    keep_probability=keep,
+                    estimator=name,
+                    generator=seeded(1),
+                )
+                .maps
+            )
+            errors[name, count] = relative_error(maps[0, 0].double(), truth)
+    assert errors["regression", 8 * 18] < 0.01
+    assert errors["regression", 4000] < 1e-9
+    assert errors["coverage", 4000] < 0.1
+    assert errors["expectation", 4000] < 0.5
+    assert errors["regression", 8 * 18] < errors["coverage", 8 * 18] / 10
+
+
+def test_cells_that_are_voxels_give_an_affine_image_of_the_weights():
+    """With independent bits the map is E f + (1 - p) w_v x_v: the weights themselves, shifted."""
+    clip, weights = torch.rand(1, 1, 2, 3, 3), torch.randn(1, 1, 2, 3, 3)
+    maps = RISE3D(Linear3D(weights)).attribute(
+        clip, target=0, n_samples=80, grid_shape=(2, 3, 3), keep_probability=0.25
+    )
+    part = (weights * clip)[0]
+    torch.testing.assert_close(maps[0], 0.25 * part.sum() + 0.75 * part, atol=1e-4, rtol=1e-4)
+
+
+def test_no_estimator_is_biased_on_a_score_that_is_not_linear():
+    clip = torch.rand(1, 1, 2, 4, 4)
+    weights = torch.randn(1, 1, 2, 4, 4, generator=seeded(9)) / 3
+
+    def model(x):
+        return (x * weights).sum((1, 2, 3, 4)).exp()
+
+    rise = RISE3D(model)
+    options = {"grid_shape": (2, 2, 2), "keep_probability": 0.4}
+    truth = rise.attribute(clip, n_samples=100_000, estimator="expectation", **options)
+    means = {
+        name: torch.stack(
+            [
+                rise.attribute(clip, n_samples=80, estimator=name, generator=seeded(s), **options)
+                for s in range(40)
+            ]
+        )
+        for name in ("regression", "coverage")
+    }
+    for name, maps in means.items():
+        assert relative_error(maps.mean(0), truth) < 0.05, name
+    spread = {name: maps.var(0).mean() for name, maps in means.items()}
+    assert spread["regression"] < spread["coverage"] / 2
+
+
+def test_regression_beats_coverage_on_a_trained_network():
+    torch.manual_seed(3)
+    clips, labels = torch.rand(48, 2, 4, 12, 12), torch.arange(48) % 3
+    for n, label in enumerate(labels):  # a bright patch that moves right, down, or not at all
+        for t in range(4):
+            y, x = 3 + 2 * t * (label == 1), 3 + 2 * t * (label == 0)
+            clips[n, :, t, y : y + 3, x : x + 3] += 1.5
+    model = TinyNet3D()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(40):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(clips), labels)
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.7
+    rise, clip, target = RISE3D(model.eval()), clips[:2], labels[:2]
+    options = {"target": target, "grid_shape": (2, 4, 4)}
+    truth = rise.attribute(clip, n_samples=4000, generator=seeded(100), **options)
+    errors = {
+        name: np.mean(
+            [
+                relative_error(
+                    rise.attribute(
+                        clip, n_samples=150, estimator=name, generator=seeded(s), **options
+                    )[n],
+                    truth[n],
+                )
+                for s in range(3)
+                for n in range(2)
+            ]
+        )
+        for name in ESTIMATORS
+    }
+    assert errors["regression"] < 0.75 * errors["coverage"]
+    assert errors["coverage"] < errors["expectation"]
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_estimators_equal_sums_over_masks_that_are_kept(estimator):
+    extent, count = Extent(3, 6, 5), 70
+    masks = RandomGrids(extent, (2, 3, 2), 0.4, count, seeded())
+    scores = torch.rand(2, count, dtype=torch.float64, generator=seeded(5))
+    every = masks[:][:, 0].double()
+    sums = torch.einsum("rk,kthw->rthw", scores, every)
+    found = getattr(_rise_estimators, estimator)(masks, scores, with_errors=True)
+    if estimator == "expectation":
+        expected = sums / (count * 0.4)
+        terms = scores[:, :, None, None, None] * every / 0.4
+        errors = terms.var(1, unbiased=False).sqrt() / count**0.5
+    elif estimator == "coverage":
+        expected = sums / every.sum(0)
+        gaps = (scores[:, :, None, None, None] - expected[:, None]) * every
+        errors = gaps.square().sum(1).sqrt() / every.sum(0)
+    else:  # what is not linear averages to 0 over masks, in expectation: see the tests above
+        fit = _rise_estimators._Ridge(masks, masks.lattice(), scores)
+        rest = fit.residuals - fit.residuals.mean(1, keepdim=True)
+        expected = None
+        terms = rest[:, :, None, None, None] * every / 0.4
+        errors = terms.var(1, unbiased=False).sqrt() / count**0.5
+    if expected is not None:
+        torch.testing.assert_close(found.maps, expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found.standard_errors, errors, rtol=1e-4, atol=1e-6)
+
+
+def test_ridge_residuals_are_those_of_leaving_one_out():
+    masks = RandomGrids(Extent(2, 4, 4), (1, 2, 2), 0.5, 30, seeded())
+    points = masks.lattice()
+    features = masks.at(points, slice(None), torch.float64).flatten(1) - 0.5
+    scores = (features @ torch.randn(features.shape[1], 1, dtype=torch.float64)).T
+    scores = scores + 0.3 * torch.randn(1, 30, dtype=torch.float64)
+    fit = _rise_estimators._Ridge(masks, points, scores)
+    expected = oracles.ridge_leave_one_out(
+        features.numpy(), scores[0].numpy(), fit.penalties.item()
+    )
+    np.testing.assert_allclose(fit.residuals[0].numpy(), expected, rtol=1e-6)
+    rest = scores[0] - scores[0].mean()
+    assert fit.r_squared.item() == pytest.approx(
+        1 - (fit.residuals.square().sum() / rest.square().sum()).item()
+    )
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_standard_errors_tell_how_far_maps_spread_over_seeds(estimator):
+    model, clip = TinyNet3D().eval(), torch.rand(1, 2, 4, 6, 6)
+    found = [
+        RISE3D(model).estimate(
+            clip,
+            target=1,
+            n_samples=120,
+            grid_shape=(2, 2, 2),
+            estimator=estimator,
+            generator=seeded(s),
+            standard_errors=True,
+        )
+        for s in range(40)
+    ]
+    spread = torch.stack([f.maps for f in found]).var(0).mean().sqrt()
+    claimed = torch.stack([f.standard_errors for f in found]).square().mean().sqrt()
+    assert 0.6 < claimed / spread < 1.6
+
+
+def test_all_classes_from_the_same_passes():
+    model, clip, calls = TinyNet3D().eval(), torch.rand(2, 2, 4, 6, 6), []
+    model.register_forward_hook(lambda *_: calls.append(1))
+    rise, options = RISE3D(model), {"n_samples": 60, "grid_shape": (2, 2, 2)}
+    every = rise.estimate(clip, every_output=True, perturbations_per_eval=30, **options)
+    assert len(calls) == 2
+    assert every.maps.shape == (2, 3, 4, 6, 6)
+    for k in range(3):
+        one = rise.attribute(clip, target=k, **options)
+        torch.testing.assert_close(every.maps[:, k], one[:, 0], atol=1e-5, rtol=1e-5)
+
+
+@given(st.sampled_from([1, 3, 7, 64, "auto"]), st.sampled_from(ESTIMATORS), st.integers(0, 99))
+@settings(max_examples=10)
+def test_same_seed_same_map_for_every_chunk_size(per_eval, estimator, seed):
+    torch.manual_seed(seed)
+    model, clip = TinyNet3D().eval().double(), torch.rand(2, 2, 4, 6, 6, dtype=torch.float64)
+    options = {"target": 0, "n_samples": 40, "grid_shape": (2, 2, 2), "estimator": estimator}
+    rise = RISE3D(model)
+    first = rise.attribute(clip, generator=seeded(seed), perturbations_per_eval=1, **options)
+    again = rise.attribute(clip, generator=seeded(seed), perturbations_per_eval=per_eval, **options)
+    other = rise.attribute(clip, generator=seeded(seed + 1), **options)
+    torch.testing.assert_close(first, again, atol=1e-9, rtol=1e-9)
+    assert not torch.allclose(first, other)
+
+
+def test_useless_fits_fall_back_loudly():
+    values = torch.randn(60, generator=seeded(6))
+
+    def noise(x):  # has nothing to do with what is kept
+        return values
+
+    clip = torch.rand(1, 1, 4, 8, 8)
+    options = {"n_samples": 60, "grid_shape": (2, 4, 4), "perturbations_per_eval": 60}
+    with pytest.warns(UserWarning, match="explains nothing of 1 of 1 scores"):
+        found = RISE3D(noise).estimate(clip, standard_errors=True, **options)
+    coverage = RISE3D(noise).estimate(clip, estimator="coverage", standard_errors=True, **options)
+    assert found.fell_back.all()
+    assert torch.equal(found.maps, coverage.maps)
+    assert torch.equal(found.standard_errors, coverage.standard_errors)
+    assert not coverage.fell_back.any()
+    assert coverage.r_squared is None
+
+
+def test_a_voxel_that_no_mask_kept_gets_the_mean_score():
+    clip = torch.rand(1, 1, 2, 2, 2)
+    model = Linear3D(torch.rand(1, 1, 2, 2, 2))
+    found = RISE3D(model).attribute(
+        clip, target=0, n_samples=1, grid_shape=(2, 2, 2), estimator="coverage"
+    )
+    assert found.unique().numel() == 1
+
+
+def test_several_inputs_share_masks():
+    model, inputs = TwoStreams().eval(), (torch.rand(1, 2, 4, 6, 6), torch.rand(1, 1, 4, 6, 6))
+    options = {"target": 0, "n_samples": 50, "grid_shape": (2, 2, 2)}
+    both = RISE3D(model).attribute(inputs, **options)
+    one = RISE3D(lambda x: model(x[:, :2], x[:, 2:])).attribute(torch.cat(inputs, 1), **options)
+    torch.testing.assert_close(both[0], one[:, :2], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(both[1], one[:, 2:], atol=1e-5, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"one extent, got \['\(4, 3, 3\)', '\(4, 6, 6\)'\]"):
+        RISE3D(model).attribute((inputs[0], inputs[1][..., :3, :3]), **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"estimator": "mean"}, "estimator: expected one of regression, coverage, expectation"),
+        ({"grid_shape": (5, 2, 2)}, r"grid_shape \(5, 2, 2\) exceeds clip \(4, 6, 6\)"),
+        ({"keep_probability": 0.0}, "0 < p < 1, got 0.0"),
+        ({"n_samples": 0}, "at least 1 mask, got 0"),
+        ({"target": 7}, "target 7: expected 0 <= target < 3"),
+        ({"every_output": True}, "expected None beside every_output, got 0"),
+    ],
+)
+def test_bad_options_say_why(options, message):
+    options = {"target": 0, "n_samples": 10, "grid_shape": (2, 2, 2)} | options
+    with pytest.raises(ValueError, match=message):
+        RISE3D(TinyNet3D()).estimate(torch.rand(1, 2, 4, 6, 6), **options)
