@@ -231,5 +231,8 @@ def map_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 def spread_over_channels(maps: Tensor, clip: Tensor, layout: Layout) -> Tensor:
-    """A map (N, 1, T, H, W) in the shape and layout of its clip; a view where one exists."""
-    return layout.from_clip(maps.to(map_dtype(clip.dtype)).expand(clip.shape))
+    """A map (N, 1, T, H, W) in the shape and layout of its clip.
+
+    Contiguous: Captum's ``sensitivity_max`` flattens maps by ``view``, which an expanded one refuses.
+    """
+    return layout.from_clip(maps.to(map_dtype(clip.dtype)).expand(clip.shape)).contiguous()

@@ -1,0 +1,357 @@
+"""What every class promises, driven by one table: a new method is tested by adding a row."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+from captum.attr import NoiseTunnel
+from captum.metrics import infidelity, sensitivity_max
+from toy_models import FailsAfter, Relaid, TinyNet3D, TwoStreams
+
+from captum_video import Layout
+from captum_video.attr import RISE3D, GradCAM3D, SpatioTemporalOcclusion
+from captum_video.metrics import Deletion, Insertion
+
+CLOSE = {"atol": 1e-5, "rtol": 1e-4}
+
+
+@dataclass
+class Method:
+    make: Any
+    arguments: dict = field(default_factory=dict)
+    perturbs: bool = True
+
+    def run(self, model, inputs, target=1, *, layout="n c t h w", **kwargs):
+        method = self.make(model, layout)
+        return method.attribute(inputs, target=target, **self.arguments, **kwargs)
+
+
+def body(model):
+    """The layer that Grad-CAM looks at, wherever the network is wrapped."""
+    return next(m for name, m in model.named_modules() if name.split(".")[-1] == "body")
+
+
+GRID = {"n_samples": 60, "grid_shape": (2, 3, 3)}
+METHODS = {
+    **{
+        f"GradCAM3D-{weighting}": Method(
+            lambda model, layout, weighting=weighting: GradCAM3D(
+                model, body(model), layout=layout, weighting=weighting
+            ),
+            perturbs=False,
+        )
+        for weighting in ("clip", "frame", "voxel", "plusplus")
+    },
+    "SpatioTemporalOcclusion": Method(
+        SpatioTemporalOcclusion, {"sliding_window_shapes": (2, 3, 3), "strides": (2, 2, 3)}
+    ),
+    **{
+        f"RISE3D-{estimator}": Method(RISE3D, {**GRID, "estimator": estimator})
+        for estimator in ("regression", "coverage", "expectation")
+    },
+}
+METRICS = {
+    f"{metric.__name__}-{unit}": (metric, {"unit": unit, "n_steps": 6, "cell_shape": (2, 3, 3)})
+    for metric in (Insertion, Deletion)
+    for unit in ("voxel", "cell", "frame")
+}
+each_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+each_metric = pytest.mark.parametrize(("metric", "options"), METRICS.values(), ids=METRICS)
+pytestmark = pytest.mark.filterwarnings("ignore:RISE3D. the regression explains nothing")
+
+
+@pytest.fixture
+def clip():
+    return torch.rand(2, 2, 4, 7, 6)
+
+
+@pytest.fixture
+def model():
+    return TinyNet3D().eval()
+
+
+@each_method
+def test_shape_in_is_shape_out(method, model, clip):
+    for inputs in (clip, (clip,)):
+        found = method.run(model, inputs)
+        assert isinstance(found, tuple) is isinstance(inputs, tuple)
+        found = found[0] if isinstance(found, tuple) else found
+        assert found.shape == clip.shape
+        assert found.dtype == torch.float32
+        assert found.device == clip.device
+        assert not found.requires_grad
+        assert not found.is_inference()
+        assert torch.isfinite(found).all()
+        assert found.std() > 0
+        assert found.is_contiguous()
+        assert torch.equal(found[:, :1].expand_as(found), found)
+
+
+@each_method
+def test_several_inputs(method, clip):
+    model, infrared = TwoStreams().eval(), torch.rand(2, 1, 4, 7, 6)
+    found = method.run(model, (clip, infrared))
+    assert [m.shape for m in found] == [clip.shape, infrared.shape]
+
+
+@each_method
+@pytest.mark.parametrize(
+    ("pattern", "sizes"), [("n t c h w", {}), ("n (t c) h w", {"c": 2}), ("n h w c t", {})]
+)
+def test_layout_changes_nothing_but_the_layout(method, pattern, sizes, model, clip):
+    layout = Layout(pattern, **sizes)
+    written = layout.from_clip(clip).contiguous()
+    found = method.run(Relaid(model, pattern, **sizes), written, layout=layout)
+    assert found.shape == written.shape
+    torch.testing.assert_close(layout.to_clip(found), method.run(model, clip), **CLOSE)
+
+
+@each_method
+def test_targets_in_every_form(method, model, clip):
+    expected = method.run(model, clip, target=2)
+    for target in ((2,), torch.tensor(2), torch.tensor([2, 2]), [2, 2], [(2,), (2,)]):
+        torch.testing.assert_close(method.run(model, clip, target=target), expected, **CLOSE)
+    mixed = method.run(model, clip, target=[0, 2])
+    torch.testing.assert_close(mixed[1], expected[1], **CLOSE)
+    assert not torch.allclose(mixed[0], expected[0])
+    scalar = method.run(lambda x: model(x)[:, 2], clip, target=None) if method.perturbs else None
+    if scalar is not None:
+        torch.testing.assert_close(scalar, expected, **CLOSE)
+
+
+@each_method
+def test_additional_arguments_follow_their_clip(method, model, clip):
+    expected = method.run(model, clip)
+    gain = torch.tensor([1.0, 3.0])
+    found = method.run(model, clip, additional_forward_args=gain)
+    torch.testing.assert_close(found[0], expected[0], **CLOSE)
+    torch.testing.assert_close(found[1], 3 * expected[1], atol=1e-4, rtol=1e-3)
+
+
+@each_method
+def test_clips_do_not_see_each_other(method, clip):
+    model, clip = TinyNet3D().eval().double(), clip.double()
+    found = method.run(model, clip, target=[0, 2])
+    swapped = method.run(model, clip.flip(0), target=[2, 0])
+    alone = method.run(model, clip[1:], target=2)
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found, swapped.flip(0))
+    torch.testing.assert_close(found[1:], alone)
+
+
+@each_method
+def test_chunks_do_not_matter(method, clip):
+    if not method.perturbs:
+        return
+    model, clip = TinyNet3D().eval().double(), clip.double()
+    expected = method.run(model, clip, perturbations_per_eval=1)
+    for chunk in (3, 1000, "auto"):
+        found = method.run(model, clip, perturbations_per_eval=chunk)
+        torch.testing.assert_close(found, expected)
+
+
+@each_method
+def test_autocast_is_respected_and_maps_stay_float32(method, model, clip):
+    seen = []
+    model.head.register_forward_hook(lambda m, a, out: seen.append(out.dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = method.run(model, clip)
+    assert set(seen) == {torch.bfloat16}
+    assert found.dtype == torch.float32
+
+
+@each_method
+def test_half_precision_clips(method, model, clip):
+    found = method.run(model.bfloat16(), clip.bfloat16())
+    assert found.dtype == torch.float32
+    assert torch.isfinite(found).all()
+
+
+def snapshot(model, inputs):
+    modules = list(model.modules())
+    return {
+        "training": [m.training for m in modules],
+        "hooks": [
+            (len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks))
+            for m in modules
+        ],
+        "state": [v.clone() for v in model.state_dict().values()],
+        "grads": [(p.requires_grad, p.grad) for p in model.parameters()],
+        "inputs": [x.clone() for x in inputs],
+        "inputs_grad": [(x.requires_grad, x.grad) for x in inputs],
+        "random": torch.get_rng_state(),
+        "modes": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
+        "cudnn": (torch.backends.cudnn.enabled, torch.backends.cudnn.benchmark),
+    }
+
+
+def assert_unchanged(before, after):
+    for key, value in before.items():
+        assert str(value) == str(after[key]), key
+        if key in ("state", "inputs"):
+            assert all(torch.equal(a, b) for a, b in zip(value, after[key], strict=True)), key
+    assert torch.equal(before["random"], after["random"])
+
+
+def mixed_mode():
+    """In train mode, but for one submodule: both must be found again."""
+    model = TinyNet3D().train()
+    model.body.eval()
+    return model
+
+
+@each_method
+@pytest.mark.parametrize("grad", [True, False])
+def test_everything_is_left_as_found(method, clip, grad):
+    model = mixed_mode()
+    clip = clip.requires_grad_()
+    before = snapshot(model, [clip])
+    with torch.set_grad_enabled(grad):
+        method.run(model, clip)
+        assert torch.is_grad_enabled() is grad
+    assert_unchanged(before, snapshot(model, [clip]))
+
+
+@each_method
+@pytest.mark.parametrize("calls", [0, 1])
+def test_everything_is_left_as_found_after_a_failure(method, clip, calls):
+    if calls and not method.perturbs:
+        return
+    model = FailsAfter(mixed_mode(), calls)
+    before = snapshot(model, [clip])
+    kwargs = {"perturbations_per_eval": 2} if method.perturbs else {}
+    with pytest.raises(RuntimeError, match="planned failure"):
+        method.run(model, clip, **kwargs)
+    assert_unchanged(before, snapshot(model, [clip]))
+
+
+@each_method
+def test_train_mode_gives_the_map_of_eval_mode(method, model, clip):
+    expected = method.run(model, clip)
+    torch.testing.assert_close(method.run(model.train(), clip), expected, **CLOSE)
+
+
+@each_method
+def test_inside_noise_tunnel(method, model, clip):
+    tunnel = NoiseTunnel(method.make(model, "n c t h w"))
+    found = tunnel.attribute(
+        clip, nt_type="smoothgrad", nt_samples=3, stdevs=0.0, target=[0, 2], **method.arguments
+    )
+    torch.testing.assert_close(found, method.run(model, clip, target=[0, 2]), **CLOSE)
+    noisy = tunnel.attribute(
+        (clip,),
+        nt_type="vargrad",
+        nt_samples=4,
+        nt_samples_batch_size=2,
+        stdevs=0.3,
+        target=0,
+        **method.arguments,
+    )
+    assert noisy[0].shape == clip.shape
+    assert noisy[0].max() > 0
+
+
+@each_method
+def test_inside_captums_metrics(method, model, clip):
+    method_ = method.make(model, "n c t h w")
+    found = method_.attribute(clip, target=1, **method.arguments)
+
+    def perturb(inputs):
+        noise = torch.randn_like(inputs) * 0.1
+        return noise, inputs - noise
+
+    assert infidelity(model, perturb, clip, found, target=1, n_perturb_samples=4).shape == (2,)
+    sensitivity = sensitivity_max(
+        method_.attribute, clip, n_perturb_samples=2, target=1, **method.arguments
+    )
+    assert sensitivity.shape == (2,)
+    assert torch.isfinite(sensitivity).all()
+
+
+BAD_INPUTS = {
+    "wrong rank": (torch.rand(2, 2, 7, 6), {}, ValueError, "expected 5 axes"),
+    "empty clip": (torch.rand(2, 2, 0, 7, 6), {}, ValueError, "not empty"),
+    "no clips": (torch.rand(0, 2, 4, 7, 6), {}, ValueError, "not empty"),
+    "NaN": (torch.full((2, 2, 4, 7, 6), torch.nan), {}, ValueError, "NaN or infinity"),
+    "whole numbers": (torch.ones(2, 2, 4, 7, 6, dtype=torch.uint8), {}, TypeError, "torch.uint8"),
+    "no tensor": ([[0.0]], {}, TypeError, "got list"),
+    "target too large": (torch.rand(2, 2, 4, 7, 6), {"target": 3}, ValueError, "target 3: expected 0"),
+    "target below 0": (torch.rand(2, 2, 4, 7, 6), {"target": -1}, ValueError, "target -1"),
+    "targets of too few clips": (torch.rand(2, 2, 4, 7, 6), {"target": [1]}, ValueError, "one entry per clip"),
+    "no target": (torch.rand(2, 2, 4, 7, 6), {"target": None}, ValueError, "one per clip"),
+    "arguments of too few clips": (
+        torch.rand(2, 2, 4, 7, 6), {"additional_forward_args": torch.ones(3)}, ValueError,
+        "one entry per clip",
+    ),
+}  # fmt: skip
+
+
+@each_method
+@pytest.mark.parametrize(
+    ("inputs", "kwargs", "error", "message"), BAD_INPUTS.values(), ids=BAD_INPUTS
+)
+def test_bad_input_says_why_and_changes_nothing(method, model, inputs, kwargs, error, message):
+    before = snapshot(model, [])
+    with pytest.raises(error, match=message):
+        method.run(model, inputs, **kwargs)
+    assert_unchanged(before, snapshot(model, []))
+
+
+@each_metric
+@pytest.mark.parametrize(
+    ("inputs", "kwargs", "error", "message"), BAD_INPUTS.values(), ids=BAD_INPUTS
+)
+def test_bad_input_of_metrics_says_why(metric, options, model, inputs, kwargs, error, message):
+    with pytest.raises(error, match=message):
+        metric(model, **options).evaluate(
+            inputs, torch.rand(2, 2, 4, 7, 6), **({"target": 1} | kwargs)
+        )
+
+
+@each_metric
+def test_metrics_leave_everything_as_found(metric, options, clip):
+    model, maps = mixed_mode(), torch.randn_like(clip)
+    before = snapshot(model, [clip, maps])
+    curve = metric(model, **options).evaluate(clip, maps, target=1)
+    assert curve.scores.shape == (2, len(curve.fractions))
+    assert curve.area.shape == (2,)
+    assert_unchanged(before, snapshot(model, [clip, maps]))
+    failing = FailsAfter(model, 1)
+    before = snapshot(failing, [clip, maps])
+    with pytest.raises(RuntimeError, match="planned failure"):
+        metric(failing, **options).evaluate(clip, maps, target=1, perturbations_per_eval=1)
+    assert_unchanged(before, snapshot(failing, [clip, maps]))
+
+
+@each_metric
+def test_metrics_work_in_every_layout(metric, options, model, clip):
+    maps = torch.randn_like(clip)
+    expected = metric(model, **options).evaluate(clip, maps, target=[0, 2])
+    for pattern, sizes in (("n t c h w", {}), ("n (t c) h w", {"c": 2})):
+        layout = Layout(pattern, **sizes)
+        found = metric(Relaid(model, pattern, **sizes), layout=layout, **options).evaluate(
+            layout.from_clip(clip), layout.from_clip(maps), target=[0, 2], perturbations_per_eval=2
+        )
+        torch.testing.assert_close(found.scores, expected.scores, **CLOSE)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@each_method
+def test_gpu_gives_the_map_of_the_cpu(method, model, clip):
+    expected = method.run(model, clip)
+    found = method.run(model.cuda(), clip.cuda())
+    assert found.device.type == "cuda"
+    torch.testing.assert_close(found.cpu(), expected, atol=1e-3, rtol=1e-2)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@each_metric
+def test_metrics_on_a_gpu(metric, options, model, clip):
+    maps = torch.randn_like(clip)
+    expected = metric(model, **options).evaluate(clip, maps, target=1)
+    found = metric(model.cuda(), **options).evaluate(clip.cuda(), maps.cuda(), target=1)
+    assert found.scores.device.type == "cuda"
+    torch.testing.assert_close(found.scores.cpu(), expected.scores, atol=1e-3, rtol=1e-2)
