@@ -4,6 +4,7 @@ Each takes a stream of random grids and scores (R, M), a row per clip and class,
 resolution in float64. None of them keeps a mask.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -90,14 +91,9 @@ class _Ridge:
 
     def __init__(self, masks: RandomGrids, points: list[Tensor], scores: Tensor) -> None:
         count = scores.shape[1]
-        total, gram, cross = self._moments(masks, points, scores)
-        center = total / count
+        center, eigenvalues, vectors, cross = self._spectrum(masks, points, scores)
         mean = scores.mean(1)
-        gram -= count * torch.outer(center, center)
-        cross -= count * torch.outer(mean, center)  # (R, L)
-        eigenvalues, vectors = torch.linalg.eigh(gram)
-        eigenvalues = eigenvalues.clamp_min(0)
-        rotated = cross @ vectors
+        rotated = (cross - count * torch.outer(mean, center)) @ vectors
         varies = (scores - mean[:, None]).square().sum(1)
         self.penalties = self._penalties(eigenvalues, rotated, varies, count)
         shrunk = 1 / (eigenvalues + self.penalties)
@@ -116,22 +112,38 @@ class _Ridge:
         self.r_squared = torch.where(constant, 1.0, 1 - unexplained / varies.clamp_min(1e-300))
 
     @staticmethod
-    def _moments(
+    def _spectrum(
         masks: RandomGrids, points: list[Tensor], scores: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        size = 1
-        for axis in points:
-            size *= len(axis)
-        total = scores.new_zeros(size)
-        gram = scores.new_zeros(size, size)
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Mean of the features (L,), squared singular values (r,) and right singular vectors (L, r).
+
+        Of the centred features, by the smaller of their two Gram matrices: nothing kept here grows
+        with the number of masks beyond L. Last, the sums of score times feature (R, L).
+        """
+        batches = [
+            slice(start, start + _MASKS_AT_A_TIME)
+            for start in range(0, len(masks), _MASKS_AT_A_TIME)
+        ]
+        size = math.prod(len(axis) for axis in points)
+        if len(masks) < size:
+            features = torch.cat([_features(masks, points, b, scores.dtype) for b in batches])
+            cross = scores @ features
+            center = features.mean(0)
+            features -= center
+            eigenvalues, vectors = torch.linalg.eigh(features @ features.T)
+            used = eigenvalues > 1e-12 * eigenvalues[-1]
+            vectors = features.T @ (vectors[:, used] / eigenvalues[used].sqrt())
+            return center, eigenvalues[used], vectors, cross
+        total, gram = scores.new_zeros(size), scores.new_zeros(size, size)
         cross = scores.new_zeros(len(scores), size)
-        for start in range(0, len(masks), _MASKS_AT_A_TIME):
-            batch = slice(start, start + _MASKS_AT_A_TIME)
+        for batch in batches:
             features = _features(masks, points, batch, scores.dtype)
             total += features.sum(0)
             gram.addmm_(features.T, features)
             cross.addmm_(scores[:, batch], features)
-        return total, gram, cross
+        center = total / len(masks)
+        eigenvalues, vectors = torch.linalg.eigh(gram - len(masks) * torch.outer(center, center))
+        return center, eigenvalues.clamp_min(0), vectors, cross
 
     @staticmethod
     def _penalties(eigenvalues: Tensor, rotated: Tensor, varies: Tensor, count: int) -> Tensor:

@@ -257,7 +257,7 @@ def _without_useless_fits(
             f"RISE3D: the regression explains nothing of {int(useless.sum())} of {len(useless)} "
             f"scores (leave-one-out R² down to {found.r_squared.min():.2f}); the coverage estimator "
             f"is used there. More masks or a coarser grid make a fit possible.",
-            stacklevel=4,
+            stacklevel=5,
         )
         instead = estimators.coverage(masks, scores[useless], found.standard_errors is not None)
         found.maps[useless] = instead.maps
