@@ -1,0 +1,136 @@
+"""What each command does, says and leaves behind."""
+
+from collections.abc import Sequence
+
+import torch
+from tqdm import tqdm
+
+from benchmarks_kth_mad.data.acting import RenderSettings
+from benchmarks_kth_mad.data.render import render_kth
+from benchmarks_kth_mad.data.sampling import ClipShape
+from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.evaluation import (
+    Unit,
+    explain,
+    load_curves,
+    load_explained,
+    measure,
+    save_curves,
+    save_explained,
+)
+from benchmarks_kth_mad.evaluation import predict as predict_clips
+from benchmarks_kth_mad.files import whole_file
+from benchmarks_kth_mad.methods import Options
+from benchmarks_kth_mad.models import Checkpoint, load_checkpoint, save_checkpoint
+from benchmarks_kth_mad.runs import Manifest, Run, Source, require
+from benchmarks_kth_mad.training import Recipe
+from benchmarks_kth_mad.training import train as train_model
+
+
+def render(
+    root: str, actions: Sequence[str], persons: int, sequences: int, seed: int, overwrite: bool
+) -> None:
+    """Write a synthetic set."""
+    settings = RenderSettings(persons=persons, sequences=sequences, seed=seed)
+    with tqdm(desc="render", unit="video", leave=False) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        render_kth(root, actions, settings, overwrite, show)
+    print(f"rendered {persons} persons x {', '.join(actions)} into {root}")
+
+
+def train(
+    run: Run, source: Source, clip: ClipShape, model: str, weights: str | None, recipe: Recipe
+) -> None:
+    """Train on the training split, test once on the test split, keep model and manifest."""
+    training_set = source.dataset("train", clip, random_start=True, seed=recipe.seed)
+    test_set = source.dataset("test", clip)
+    trained = train_model(model, training_set, test_set, recipe=recipe, weights=weights)
+    save_checkpoint(run.checkpoint, trained.checkpoint)
+    manifest = Manifest(
+        source, model, recipe.seed, trained.accuracy, trained.clips, trained.unseen_persons
+    )
+    run.save_manifest(manifest)
+    print(f"trained {model} on {len(training_set)} clips, kept as {run.checkpoint}")
+    print(manifest.claim)
+
+
+def predict(run: Run, source: Source, split: str, device: str) -> None:
+    """Classify a split, keep one row per clip."""
+    checkpoint = _checkpoint(run)
+    rows = predict_clips(checkpoint, source.dataset(split, checkpoint.clip), device)
+    with whole_file(run.predictions) as path:
+        rows.to_csv(path, index=False)
+    right = (rows["label"] == rows["predicted"]).sum()
+    print(f"{right} of {len(rows)} clips of split {split} right, rows in {run.predictions}")
+    print(run.load_manifest().claim)
+
+
+def attribute(
+    run: Run,
+    source: Source,
+    methods: Sequence[str],
+    options: Options,
+    n_clips: int,
+    device: str,
+) -> None:
+    """Explain clips of the test split, keep clips and maps."""
+    if n_clips < 1:
+        raise BenchmarkError(f"--clips: expected at least 1, got {n_clips}")
+    checkpoint = _checkpoint(run)
+    dataset = source.dataset("test", checkpoint.clip)
+    explained = explain(checkpoint, dataset, methods, options, n_clips, device)
+    save_explained(run, explained)
+    print(f"explained {len(explained.names)} clips by {', '.join(methods)}: {run.attributions}")
+
+
+def evaluate(run: Run, metrics: Sequence[str], unit: Unit, n_steps: int, device: str) -> None:
+    """Measure the maps, keep one row per metric, method and clip, and the curves."""
+    checkpoint = _checkpoint(run)
+    rows, curves = measure(checkpoint, load_explained(run), metrics, unit, n_steps, device)
+    save_curves(run, curves)
+    with whole_file(run.rows) as path:
+        rows.to_csv(path, index=False)
+    print(f"measured {len(rows)} areas: {run.rows}")
+
+
+def report(run: Run, n_pictures: int) -> None:
+    """Print the table, draw the pictures, write the report."""
+    import pandas as pd
+
+    from benchmarks_kth_mad.report import draw, summary, write_report
+    from benchmarks_kth_mad.report.tables import as_text
+
+    manifest = run.load_manifest()
+    explained, curves = load_explained(run), load_curves(run)
+    require(run.rows, "evaluate")
+    table = summary(pd.read_csv(run.rows))
+    names = draw(run, explained, curves, manifest.source.classes, n_pictures)
+    write_report(run, manifest, table, names)
+    print(f"\n{as_text(table)}\n\n{manifest.claim}\n\nreport    {run.report}")
+    for name in names:
+        print(f"picture   {run.pictures / name}")
+
+
+def speed(device: str, frames: int, size: int, rounds: int, autocast: bool) -> None:
+    """Print the ratio table."""
+    from benchmarks_kth_mad.speed import ratio_table
+
+    print(f"r3d_18, clip 3 x {frames} x {size} x {size}, {device}, torch {torch.__version__}")
+    table = ratio_table(device, frames, size, rounds, autocast)
+    print(table.to_markdown(index=False, floatfmt=".3f"))
+
+
+def memory(frames: int, size: int) -> None:
+    """Print memory over the number of masks."""
+    from benchmarks_kth_mad.speed import memory_table
+
+    print(memory_table(frames, size).to_markdown(index=False))
+
+
+def _checkpoint(run: Run) -> Checkpoint:
+    require(run.checkpoint, "train")
+    return load_checkpoint(run.checkpoint)

@@ -1,0 +1,206 @@
+"""Predictions, maps and curves of a run: what the commands compute and write."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from benchmarks_kth_mad.data.kth import KTH
+from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.files import whole_file
+from benchmarks_kth_mad.methods import Options, attribute
+from benchmarks_kth_mad.models import Checkpoint
+from benchmarks_kth_mad.runs import Run, require
+from captum_video import Curve
+from captum_video.metrics import Deletion, Insertion
+
+METRICS = {"insertion": Insertion, "deletion": Deletion}
+Unit = Literal["voxel", "cell", "frame"]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Clips, what the model said of them, and one map per method.
+
+    ``clips`` and each map are (N, C, T, H, W), ``labels`` and ``targets`` (N,): the true class, and
+    the predicted one, which the maps explain.
+    """
+
+    names: list[str]
+    clips: Tensor
+    labels: Tensor
+    targets: Tensor
+    maps: dict[str, Tensor]
+
+
+def predict(checkpoint: Checkpoint, dataset: KTH, device: str, batch_size: int = 8) -> pd.DataFrame:
+    """Classify every clip.
+
+    Returns:
+        One row per clip: name, label, predicted class, its probability.
+    """
+    model = checkpoint.model.to(device)
+    rows = []
+    loader = torch.utils.data.DataLoader(dataset, batch_size=batch_size)
+    for batch in tqdm(loader, desc="predict", leave=False):
+        with torch.inference_mode():
+            chances = model(batch["clip"].to(device)).softmax(1).cpu()
+        for name, label, chance in zip(
+            batch["name"], batch["label"].tolist(), chances, strict=True
+        ):
+            rows.append(
+                {
+                    "clip": name,
+                    "label": checkpoint.classes[label],
+                    "predicted": checkpoint.classes[int(chance.argmax())],
+                    "probability": round(chance.max().item(), 4),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def explain(
+    checkpoint: Checkpoint,
+    dataset: KTH,
+    methods: Sequence[str],
+    options: Options,
+    n_clips: int,
+    device: str,
+) -> Explained:
+    """Attribute the predicted class of some clips, spread evenly over the data set.
+
+    Args:
+        checkpoint: the model.
+        dataset: of its classes and clip shape.
+        methods: names; see `benchmarks_kth_mad.methods`.
+        options: of the methods.
+        n_clips: how many clips; all where the set has fewer.
+        device: where to compute.
+
+    Returns:
+        Everything on the CPU.
+    """
+    n_clips = min(n_clips, len(dataset))
+    chosen = [index * len(dataset) // n_clips for index in range(n_clips)]
+    items = [dataset[index] for index in chosen]
+    clips = torch.stack([item["clip"] for item in items])
+    model = checkpoint.model.to(device)
+    on_device = clips.to(device)
+    with torch.inference_mode():
+        targets = torch.cat([model(clip).argmax(1) for clip in on_device.split(8)])
+    maps = {}
+    for name in tqdm(methods, desc="methods", leave=False):
+        found = attribute(name, model, on_device, targets, options)
+        maps[name] = found.float().cpu()
+    return Explained(
+        names=[item["name"] for item in items],
+        clips=clips,
+        labels=torch.tensor([item["label"] for item in items]),
+        targets=targets.cpu(),
+        maps=maps,
+    )
+
+
+def save_explained(run: Run, explained: Explained) -> None:
+    """Write clips and maps; maps are equal over channels, so one channel is kept."""
+    content = {
+        "names": explained.names,
+        "clips": explained.clips,
+        "labels": explained.labels,
+        "targets": explained.targets,
+        "maps": {name: maps[:, :1].clone() for name, maps in explained.maps.items()},
+    }
+    with whole_file(run.attributions) as path:
+        torch.save(content, path)
+
+
+def load_explained(run: Run) -> Explained:
+    """Read what `save_explained` wrote.
+
+    Raises:
+        BenchmarkError: no such file, or not one of ours.
+    """
+    require(run.attributions, "attribute")
+    try:
+        content = torch.load(run.attributions, weights_only=True)
+        return Explained(**content)
+    except Exception as error:  # zip, pickle and type errors: whatever a foreign file gives
+        raise BenchmarkError(
+            f"{run.attributions}: not maps that can be read; run attribute again"
+        ) from error
+
+
+def measure(
+    checkpoint: Checkpoint,
+    explained: Explained,
+    metrics: Sequence[str],
+    unit: Unit,
+    n_steps: int,
+    device: str,
+) -> tuple[pd.DataFrame, dict[str, dict[str, Curve]]]:
+    """Insertion and deletion of every map.
+
+    Returns:
+        One row per metric, method and clip, with the area; and the curves by metric and method.
+    """
+    model = checkpoint.model.to(device)
+    clips, targets = explained.clips.to(device), explained.targets.to(device)
+    rows, curves = [], {}
+    pairs = [(metric, method) for metric in metrics for method in explained.maps]
+    for metric, method in tqdm(pairs, desc="metrics", leave=False):
+        if metric not in METRICS:
+            raise BenchmarkError(f"metric {metric!r}: expected one of {', '.join(METRICS)}")
+        try:
+            game = METRICS[metric](model, unit=unit, n_steps=n_steps, baselines=0.5)
+            curve = game.evaluate(clips, explained.maps[method].to(device), targets)
+        except ValueError as error:
+            raise BenchmarkError(f"{metric}: {error}") from error
+        curve = replace(curve, fractions=curve.fractions.cpu(), scores=curve.scores.cpu())
+        curves.setdefault(metric, {})[method] = curve
+        for name, label, target, area in zip(
+            explained.names, explained.labels, explained.targets, curve.area, strict=True
+        ):
+            rows.append(
+                {
+                    "metric": metric,
+                    "method": method,
+                    "clip": name,
+                    "label": checkpoint.classes[int(label)],
+                    "explained": checkpoint.classes[int(target)],
+                    "area": area.item(),
+                }
+            )
+    return pd.DataFrame(rows), curves
+
+
+def save_curves(run: Run, curves: dict[str, dict[str, Curve]]) -> None:
+    """Write the curves as plain tensors."""
+    content = {
+        metric: {method: (curve.fractions, curve.scores) for method, curve in methods.items()}
+        for metric, methods in curves.items()
+    }
+    with whole_file(run.curves) as path:
+        torch.save(content, path)
+
+
+def load_curves(run: Run) -> dict[str, dict[str, Curve]]:
+    """Read what `save_curves` wrote.
+
+    Raises:
+        BenchmarkError: no such file, or not one of ours.
+    """
+    require(run.curves, "evaluate")
+    try:
+        content = torch.load(run.curves, weights_only=True)
+        return {
+            metric: {method: Curve(*parts) for method, parts in methods.items()}
+            for metric, methods in content.items()
+        }
+    except Exception as error:  # zip, pickle and type errors: whatever a foreign file gives
+        raise BenchmarkError(
+            f"{run.curves}: not curves that can be read; run evaluate again"
+        ) from error

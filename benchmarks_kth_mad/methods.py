@@ -1,0 +1,107 @@
+"""The attribution methods of the benchmark, by name, with windows and grids that fit the clip."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.models import VideoClassifier
+from captum_video.attr import RISE3D, GradCAM3D, SpatioTemporalOcclusion, layer_candidates
+from captum_video.clips import extent_of
+
+RISE_GRID = (4, 7, 7)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the methods need to know beside the clip.
+
+    ``layer`` names Grad-CAM's layer, None the last one whose map still has frames and pixels;
+    ``n_samples`` is the number of RISE's masks; ``seed`` draws them and the random map.
+    """
+
+    layer: str | None = None
+    n_samples: int = 500
+    seed: int = 0
+    show_progress: bool = False
+
+
+Method = Callable[[VideoClassifier, Tensor, Tensor, Options], Tensor]
+
+
+def gradcam(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
+    """Grad-CAM at the last layer with a map over space and time, or at the one asked for."""
+    layer = options.layer or last_spatiotemporal_layer(model, clips[:1])
+    return GradCAM3D(model, layer).attribute(clips, target)
+
+
+def occlusion(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
+    """Gray windows of a quarter of the clip along each axis, moved by half of that."""
+    window = tuple(max(1, length // 4) for length in extent_of(clips))
+    strides = tuple(max(1, length // 2) for length in window)
+    return SpatioTemporalOcclusion(model).attribute(
+        clips, window, strides, 0.5, target, show_progress=options.show_progress
+    )
+
+
+def rise(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
+    """RISE on logits, by regression, over gray."""
+    grid = tuple(
+        min(cells, length) for cells, length in zip(RISE_GRID, extent_of(clips), strict=True)
+    )
+    return RISE3D(model).attribute(
+        clips,
+        0.5,
+        target,
+        n_samples=options.n_samples,
+        show_progress=options.show_progress,
+        grid_shape=grid,
+        generator=torch.Generator().manual_seed(options.seed),
+    )
+
+
+def random_map(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
+    """A map that knows nothing, smooth at the scale of RISE's cells: what every method must beat."""
+    generator = torch.Generator().manual_seed(options.seed)
+    grid = [min(cells, length) for cells, length in zip(RISE_GRID, extent_of(clips), strict=True)]
+    small = torch.rand(len(clips), 1, *grid, generator=generator).to(clips.device)
+    maps = torch.nn.functional.interpolate(small, tuple(extent_of(clips)), mode="trilinear")
+    return maps.expand_as(clips)
+
+
+METHODS: dict[str, Method] = {
+    "gradcam": gradcam,
+    "occlusion": occlusion,
+    "rise": rise,
+    "random": random_map,
+}
+
+
+def attribute(
+    name: str, model: VideoClassifier, clips: Tensor, target: Tensor, options: Options
+) -> Tensor:
+    """Explain clips (N, C, T, H, W) by the method of this name; maps of the same shape.
+
+    Raises:
+        BenchmarkError: an unknown method, or options that it refuses.
+    """
+    if name not in METHODS:
+        raise BenchmarkError(f"method {name!r}: expected one of {', '.join(METHODS)}")
+    try:
+        return METHODS[name](model, clips, target, options)
+    except ValueError as error:
+        raise BenchmarkError(f"{name}: {error}") from error
+
+
+def last_spatiotemporal_layer(model: VideoClassifier, clip: Tensor) -> str:
+    """The last layer whose map has more than one frame and more than one pixel."""
+    names = [
+        layer.name
+        for layer in layer_candidates(model, clip)
+        if layer.extent.frames > 1 and layer.extent.height * layer.extent.width > 1
+    ]
+    if not names:
+        raise BenchmarkError("gradcam: no layer keeps frames and pixels apart; use longer clips")
+    return names[-1]

@@ -1,0 +1,79 @@
+"""The pictures of a run: a filmstrip and a movie per clip, and the curves."""
+
+from collections.abc import Sequence
+
+import torch
+
+from benchmarks_kth_mad.evaluation import Explained
+from benchmarks_kth_mad.files import whole_file
+from benchmarks_kth_mad.runs import Run
+from captum_video import Curve
+from captum_video.visualization import (
+    filmstrip,
+    overlay,
+    plot_curves,
+    save_gif,
+    save_mp4,
+    side_by_side,
+)
+
+FRAMES_PER_SECOND = 10
+
+
+def draw(
+    run: Run,
+    explained: Explained,
+    curves: dict[str, dict[str, Curve]],
+    classes: Sequence[str],
+    n_clips: int = 2,
+) -> list[str]:
+    """Draw the curves and the first clips of different classes.
+
+    Returns:
+        Names of the files, in the folder of pictures.
+    """
+    names = []
+    for metric, methods in curves.items():
+        figure = plot_curves(
+            methods,
+            title=metric.capitalize(),
+            x_label=f"share of voxels {_DONE[metric]}",
+            y_label="probability of the predicted class",
+        )
+        names.append(_save(run, f"{metric}.png", figure))
+    for index in _different(explained.targets, n_clips):
+        clip = explained.clips[index : index + 1]
+        maps = {name: every[index : index + 1] for name, every in explained.maps.items()}
+        stem = explained.names[index]
+        said, true = classes[explained.targets[index]], classes[explained.labels[index]]
+        title = f"{stem}: {said}" + ("" if said == true else f" (in truth {true})")
+        maps = {name: one.expand_as(clip) for name, one in maps.items()}
+        names.append(_save(run, f"{stem}.png", filmstrip(clip, maps, title=title)))
+        movie = side_by_side(
+            {"clip": clip[0].expand(3, -1, -1, -1)}
+            | {name: overlay(clip, one)[0] for name, one in maps.items()},
+            scale=3,
+        )
+        save_gif(run.pictures / f"{stem}.gif", movie, FRAMES_PER_SECOND)
+        save_mp4(run.pictures / f"{stem}.mp4", movie, FRAMES_PER_SECOND)
+        names += [f"{stem}.gif", f"{stem}.mp4"]
+    return names
+
+
+_DONE = {"insertion": "inserted", "deletion": "deleted"}
+
+
+def _save(run: Run, name: str, figure: "object") -> str:
+    with whole_file(run.pictures / name) as path:
+        figure.savefig(path, dpi=150, format="png")  # type: ignore[attr-defined]
+    return name
+
+
+def _different(targets: torch.Tensor, count: int) -> list[int]:
+    """Clips of classes that differ as far as possible, in order."""
+    seen: dict[int, int] = {}
+    turns = []
+    for index, target in enumerate(targets.tolist()):
+        seen[target] = seen.get(target, 0) + 1
+        turns.append((seen[target], index))
+    return [index for _, index in sorted(turns)[:count]]

@@ -1,0 +1,91 @@
+"""The table of a run: methods, metrics, and the random map beside them."""
+
+import pandas as pd
+import torch
+
+from benchmarks_kth_mad.files import whole_file
+from benchmarks_kth_mad.runs import Manifest, Run
+from captum_video.metrics import Deletion, Insertion
+
+BETTER = {
+    "insertion": "higher" if Insertion.higher_is_better else "lower",
+    "deletion": "higher" if Deletion.higher_is_better else "lower",
+}
+
+
+def summary(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Mean area of every method, with its interval, and how often it beats the random map.
+
+    Args:
+        rows: one per metric, method and clip, as `evaluation.measure` gives them.
+        seed: of the bootstrap.
+
+    Returns:
+        One row per metric and method, best first: clips, mean area, its 95 % bootstrap interval
+        over clips, and the share of clips on which the method beats the random map (empty for the
+        random map itself, and where there is none).
+    """
+    table = []
+    for metric, of_metric in rows.groupby("metric", sort=False):
+        areas = of_metric.pivot(index="clip", columns="method", values="area")
+        better = BETTER[str(metric)]
+        for method in of_metric["method"].unique():
+            mine = areas[method]
+            low, high = _bootstrap(torch.tensor(mine.to_numpy(copy=True)), seed)
+            row = {
+                "metric": f"{metric} ({better} is better)",
+                "method": method,
+                "clips": len(mine),
+                "mean area": mine.mean(),
+                "95 % interval": f"{low:.3f} to {high:.3f}",
+                "beats random": None,
+            }
+            if "random" in areas and method != "random":
+                gain = mine - areas["random"] if better == "higher" else areas["random"] - mine
+                row["beats random"] = f"{(gain > 0).mean():.0%}"
+            table.append(row)
+    found = pd.DataFrame(table)
+    falls = found["metric"].str.contains("higher")
+    order = found["mean area"].where(~falls, -found["mean area"])
+    return (
+        found.assign(order=order)
+        .sort_values(["metric", "order"], ascending=[False, True], kind="stable")
+        .drop(columns="order")
+        .reset_index(drop=True)
+    )
+
+
+def _bootstrap(values: torch.Tensor, seed: int, draws: int = 2000) -> tuple[float, float]:
+    """The middle 95 % of means over clips drawn with replacement."""
+    generator = torch.Generator().manual_seed(seed)
+    picks = torch.randint(len(values), (draws, len(values)), generator=generator)
+    means = values[picks].mean(1)
+    return means.quantile(0.025).item(), means.quantile(0.975).item()
+
+
+def as_text(table: pd.DataFrame) -> str:
+    """The table as Markdown, readable in a terminal as well."""
+    shown = table.assign(**{"beats random": table["beats random"].fillna("")})
+    return shown.to_markdown(index=False, floatfmt=".3f")
+
+
+def write_report(run: Run, manifest: Manifest, table: pd.DataFrame, pictures: list[str]) -> None:
+    """Write the table, what it was made with, and links to the pictures."""
+    lines = [
+        f"# {', '.join(manifest.source.classes)}: {manifest.model}",
+        "",
+        manifest.claim,
+        "",
+        "Areas under the probability of the predicted class while voxels are inserted into, or"
+        " deleted from, the clip in the order of the map; the rest is gray. On video a random map"
+        " often does well in deletion: insertion comes first.",
+        "",
+        as_text(table),
+        "",
+        *[f"![{name}](pictures/{name})" for name in pictures if name.endswith((".png", ".gif"))],
+        "",
+        "Made with " + ", ".join(f"{name} {v}" for name, v in manifest.versions.items()) + ".",
+        "",
+    ]
+    with whole_file(run.report) as path:
+        path.write_text("\n".join(lines))
