@@ -165,7 +165,7 @@ def _present(
     """Drop the records whose video is not there, where that is allowed."""
     exists = {path: path.is_file() for path in dict.fromkeys(record.path for record in wanted)}
     missing = [path for path, there in exists.items() if not there]
-    if len(missing) == len(exists):
+    if len(missing) == len(exists) and (wanted or split_by == "person"):
         raise BenchmarkError(_no_videos(wanted, root, split, split_by))
     if missing and not skip_missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""

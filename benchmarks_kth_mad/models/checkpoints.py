@@ -53,9 +53,12 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path)
     content = _read(path)
     classes = tuple(content["classes"])
-    clip = ClipShape(**content["clip"])
-    with torch.random.fork_rng(devices=[]):
-        model = build_model(content["model"], len(classes), clip.channels)
+    try:
+        clip = ClipShape(**content["clip"])
+        with torch.random.fork_rng(devices=[]):
+            model = build_model(content["model"], len(classes), clip.channels)
+    except BenchmarkError as error:
+        raise BenchmarkError(f"{path}: {error}") from error
     _check_state(path, model, content["state"])
     model.load_state_dict(content["state"])
     return Checkpoint(model.eval(), content["model"], classes, clip)
@@ -70,12 +73,21 @@ def _read(path: Path) -> dict[str, Any]:
         raise BenchmarkError(
             f"{path}: not a checkpoint that can be read; train one with the command train"
         ) from error
-    expected = {"format", "model", "classes", "clip", "state"}
-    if not isinstance(content, dict) or content.get("format") != FORMAT or set(content) != expected:
+    if not _is_ours(content):
         raise BenchmarkError(
             f"{path}: not a checkpoint of this package ({FORMAT}); train one with the command train"
         )
     return content
+
+
+def _is_ours(content: object) -> bool:
+    expected = {"format", "model", "classes", "clip", "state"}
+    return (
+        isinstance(content, dict)
+        and set(content) == expected
+        and content["format"] == FORMAT
+        and set(content["clip"]) <= set(asdict(ClipShape()))
+    )
 
 
 def _check_state(path: Path, model: VideoClassifier, state: dict[str, torch.Tensor]) -> None:
