@@ -1,6 +1,7 @@
 """Training a video classifier with Lightning, and its accuracy on clips it has not seen."""
 
 import logging
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,7 +112,7 @@ def train(
             f"held-out set: expected classes {training_set.classes} and {training_set.clip}, got "
             f"{held_out.classes} and {held_out.clip}"
         )
-    with _reproducible(recipe.seed), _quiet():
+    with _reproducible(recipe.seed), _quiet(), _interruptible():
         model = build_model(
             model_name, len(training_set.classes), training_set.clip.channels, weights
         )
@@ -119,8 +120,6 @@ def train(
         trainer = _trainer(recipe, show_progress)
         trainer.fit(task, _loader(training_set, recipe, shuffle=True))
         trainer.validate(task, _loader(held_out, recipe, shuffle=False), verbose=False)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
     checkpoint = Checkpoint(model.cpu().eval(), model_name, training_set.classes, training_set.clip)
     if path is not None:
         save_checkpoint(path, checkpoint)
@@ -208,7 +207,7 @@ class ClassificationTask(lightning.LightningModule):
 
 
 def augment(clips: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror half of the clips, invert none, and vary contrast and brightness of each.
+    """Mirror half of the clips, and vary contrast and brightness of each.
 
     Args:
         clips: (N, C, T, H, W) in [0, 1].
@@ -245,7 +244,7 @@ def _loader(dataset: KTH, recipe: Recipe, shuffle: bool) -> DataLoader[Item]:
         batch_size=recipe.batch_size,
         shuffle=shuffle,
         num_workers=recipe.workers,
-        persistent_workers=False,
+        persistent_workers=recipe.workers > 0,  # they keep decoded frames
         generator=torch.Generator().manual_seed(recipe.seed),
     )
 
@@ -276,3 +275,18 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C through: Lightning makes an exit of it and goes on ignoring the signal."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        if signal.getsignal(signal.SIGINT) is not handler:
+            signal.signal(signal.SIGINT, handler)

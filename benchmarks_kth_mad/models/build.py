@@ -100,9 +100,9 @@ def _r3d_18(n_classes: int, channels: int, weights: str | None) -> nn.Module:
         if channels != 3:
             network.stem[0] = _with_channels(network.stem[0], channels)
         return network
-    if weights not in R3D_18_Weights.__members__:
-        known = ", ".join(R3D_18_Weights.__members__)
-        raise BenchmarkError(f"model r3d_18: expected weights {known}, got {weights!r}")
+    known = [entry.name for entry in R3D_18_Weights]
+    if weights not in known:
+        raise BenchmarkError(f"model r3d_18: expected weights {', '.join(known)}, got {weights!r}")
     if channels != 3:
         raise BenchmarkError(f"model r3d_18: weights {weights} need 3 channels, got {channels}")
     try:

@@ -3,6 +3,7 @@
 import logging
 import os
 import random
+import signal
 import warnings
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def test_loss_falls_and_checkpoint_holds_the_model(
     recipe = Recipe(epochs=8, batch_size=4, learning_rate=5e-3, device="cpu")
     trained = fit(root, Path("model.pt"), recipe)
     assert len(trained.losses) == 8
-    assert trained.losses[-1] < 0.7 * trained.losses[0]
+    assert trained.losses[-1] < 0.85 * trained.losses[0]
     assert [path.name for path in tmp_path.iterdir()] == ["model.pt"]
     loaded = load_checkpoint("model.pt")
     assert (loaded.classes, loaded.clip) == (CLASSES, CLIP)
@@ -112,8 +113,22 @@ def test_sets_must_match(root: Path) -> None:
 
 def test_a_loss_that_explodes_is_an_error(root: Path, tmp_path: Path) -> None:
     recipe = Recipe(epochs=4, batch_size=4, learning_rate=1e30, device="cpu")
-    with pytest.raises(BenchmarkError, match="the loss became .*; lower --learning-rate"):
+    with pytest.raises(BenchmarkError, match=r"the loss became .*; lower --learning-rate"):
         fit(root, tmp_path / "a.pt", recipe)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interruption_comes_through(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmarks_kth_mad.training.augment", interrupt)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fit(root, tmp_path / "a.pt")
+    assert signal.getsignal(signal.SIGINT) is handler
     assert list(tmp_path.iterdir()) == []
 
 
