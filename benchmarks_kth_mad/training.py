@@ -38,9 +38,9 @@ class Recipe:
         BenchmarkError: a number out of range, or a device that this machine does not have.
     """
 
-    epochs: int = 20
-    batch_size: int = 16
-    learning_rate: float = 1e-2
+    epochs: int = 24
+    batch_size: int = 8
+    learning_rate: float = 5e-3
     weight_decay: float = 1e-2
     seed: int = 0
     device: str = "auto"

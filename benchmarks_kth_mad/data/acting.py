@@ -41,10 +41,10 @@ class RenderSettings:
         seed: the same seed renders the same set; a person looks the same in any subset.
     """
 
-    persons: int = 8
+    persons: int = 24
     scenarios: Sequence[int] = (1,)
-    sequences: int = 4
-    frames: int = 40
+    sequences: int = 2
+    frames: int = 24
     height: int = 120
     width: int = 160
     seed: int = 0
