@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,15 @@ REAL = Path(os.environ.get("CAPTUM_VIDEO_REAL_DATA", Path(__file__).parents[2] /
 CLASSES = ("walking", "handwaving")
 CLIP = ClipShape(frames=8, height=24, width=32, channels=1)
 SHORT = Recipe(epochs=3, batch_size=4, learning_rate=5e-3, device="cpu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """On a busy machine, threads that wait for each other take most of the time of so small a net."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
