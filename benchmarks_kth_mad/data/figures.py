@@ -1,0 +1,113 @@
+"""An articulated person as strokes on a canvas, from the farthest limb to the nearest."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .motion import HEAD_RADIUS, Body, Point, Pose
+
+FAR_SHADE = 0.86
+
+
+class Stroke(NamedTuple):
+    """A thick line through points, or a closed shape with a thick rim."""
+
+    points: list[Point]
+    width: float
+    shade: float
+    filled: bool = False
+
+
+def strokes(pose: Pose, body: Body) -> list[Stroke]:
+    """The strokes of a pose, from the farthest to the nearest."""
+    far = 1.0 if pose.frontal else FAR_SHADE
+    far_arm, near_arm = (
+        _arm(arm, body, depth) for arm, depth in zip(pose.arms, (far, 1.0), strict=True)
+    )
+    far_leg, near_leg = (
+        _leg(leg, body, depth) for leg, depth in zip(pose.legs, (far, 1.0), strict=True)
+    )
+    trunk = _trunk(pose, body)
+    if pose.frontal:
+        return far_leg + near_leg + trunk + far_arm + near_arm
+    return far_arm + far_leg + near_leg + trunk + near_arm
+
+
+def paint(
+    canvas: NDArray[np.uint8],
+    marks: list[Stroke],
+    origin: tuple[float, float],
+    scale: float,
+    facing: int,
+    shade: int | None = None,
+) -> None:
+    """Draw strokes onto a canvas, in place.
+
+    Args:
+        canvas: uint8 (H, W).
+        marks: of one figure.
+        origin: the figure's origin on the canvas (x, y), in pixels.
+        scale: pixels per body height.
+        facing: 1 looks right, -1 left.
+        shade: draw everything with this one, to get a mask.
+    """
+    fixed_point = 16  # cv2 takes coordinates in sixteenths of a pixel with shift=4
+    for mark in marks:
+        corners = np.array(
+            [(origin[0] + facing * scale * p.x, origin[1] + scale * p.y) for p in mark.points]
+        )
+        corners = np.rint(corners * fixed_point).astype(np.int32)
+        gray = float(mark.shade if shade is None else shade)
+        width = max(round(mark.width * scale), 1)
+        if mark.filled:
+            cv2.fillPoly(canvas, [corners], gray, cv2.LINE_AA, shift=4)
+        cv2.polylines(canvas, [corners], mark.filled, gray, width, cv2.LINE_AA, shift=4)
+
+
+def _arm(joints: list[Point], body: Body, depth: float) -> list[Stroke]:
+    shoulder, elbow, hand = joints
+    sleeve = body.top if body.long_sleeves else body.skin
+    return [
+        Stroke([shoulder, elbow], 0.062 * body.build, body.top * depth * 0.93),
+        Stroke([elbow, hand], 0.046 * body.build, sleeve * depth * 0.93),
+        Stroke([hand, hand], 0.052, body.skin * depth),
+    ]
+
+
+def _leg(joints: list[Point], body: Body, depth: float) -> list[Stroke]:
+    hip, knee, ankle, toe = joints
+    return [
+        Stroke([ankle, toe], 0.045, body.shoes * depth),
+        Stroke([knee, ankle], 0.066 * body.build, body.trousers * depth),
+        Stroke([hip, knee], 0.096 * body.build, body.trousers * depth),
+    ]
+
+
+def _trunk(pose: Pose, body: Body) -> list[Stroke]:
+    left, right = pose.shoulders
+    neck = Point((left.x + right.x) / 2, (left.y + right.y) / 2)
+    thick = 0.09 if pose.frontal else 0.135
+    hem = 0.13 if body.coat else 0.0
+    rim = thick * body.build * (1.12 if body.coat else 1.0)
+    low = [Point(p.x * (1.3 if body.coat else 1.0), p.y + hem) for p in pose.hips]
+    # the rim is drawn round the corners, so they move in by half of it
+    inset = rim / 2
+    outline = [
+        Point(left.x, left.y + inset * 0.6),
+        Point(right.x, right.y + inset * 0.6),
+        Point(low[1].x, low[1].y - inset * 0.4),
+        Point(low[0].x, low[0].y - inset * 0.4),
+    ]
+    crown = Point(pose.head.x, pose.head.y - 0.022)
+    return [
+        Stroke([neck, pose.head], 0.055, body.skin * 0.85),
+        Stroke(outline, rim, body.top, filled=True),
+        Stroke([crown, Point(pose.head.x, pose.head.y)], 2 * HEAD_RADIUS, body.hair),
+        Stroke(
+            [Point(pose.head.x + (0.0 if pose.frontal else 0.014), pose.head.y + 0.008)] * 2,
+            2 * HEAD_RADIUS * 0.88,
+            body.skin,
+        ),
+    ]

@@ -1,0 +1,198 @@
+"""KTH as a torch data set: clips of subsequences, with label, name and, for rendered sets, masks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, get_worker_info
+
+from ..errors import BenchmarkError
+from .kth_index import SEQUENCE_FILE, Record, check_classes, index_records, read_sequences
+from .sampling import DEFAULT_CLIP, ClipShape, clip_tensor, frame_numbers, resize_frames
+from .video import Frames, read_frames
+
+MASK_FOLDER = "masks"
+
+
+class Item(TypedDict):
+    """One clip; the default collation of a ``DataLoader`` batches it."""
+
+    clip: Tensor
+    label: int
+    name: str
+
+
+class KTH(Dataset[Item]):
+    """Clips of the KTH action set, or of a rendered set in its layout.
+
+    Resized frames are kept in memory up to ``cache_bytes``, so that later epochs decode nothing.
+
+    Args:
+        root: folder with ``00sequences.txt`` and ``<action>/person01_<action>_d1_uncomp.avi``.
+        clip: shape of the clips. A subsequence too short for it repeats its last frame.
+        classes: actions; the position of each is its label. All six by default.
+        split: ``"train"``, ``"val"``, ``"test"`` or ``"all"``.
+        split_by: ``"person"`` is the official protocol; ``"sequence"`` deals the subsequences of
+            each class out to the splits, so that the same persons are in all of them.
+        skip_missing: leave out videos that are not there.
+        random_start: a clip begins anywhere in its subsequence, anew each time; otherwise it lies
+            in the centre.
+        seed: of the random starts. In a worker of a ``DataLoader`` its generator's seed counts too.
+
+    Raises:
+        BenchmarkError: anything asked for that the folder does not hold, with the cure.
+    """
+
+    cache_bytes = 1 << 30
+
+    def __init__(
+        self,
+        root: str | Path,
+        clip: ClipShape = DEFAULT_CLIP,
+        classes: Sequence[str] | None = None,
+        split: str = "train",
+        split_by: str = "person",
+        skip_missing: bool = False,
+        random_start: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.root = Path(root)
+        self.clip = clip
+        self.classes = check_classes(classes)
+        self.random_start = random_start
+        sequences = read_sequences(self.root / SEQUENCE_FILE)
+        wanted = index_records(sequences, self.root, self.classes, split, split_by)
+        self.records = _present(wanted, self.root, split, split_by, skip_missing)
+        _check_complete(self.records, self.classes, self.root, split)
+        self._seed = seed
+        self._generator = torch.Generator().manual_seed(seed)
+        self._cache: dict[int, Frames] = {}
+        self._cached_bytes = 0
+
+    @property
+    def persons(self) -> tuple[int, ...]:
+        """The persons of this split. With one, accuracy says nothing about other people."""
+        return tuple(sorted({record.person for record in self.records}))
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the set comes with the actor's masks; rendered sets do."""
+        return (self.root / MASK_FOLDER).is_dir()
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Item:
+        frames = self._frames(index)
+        generator = self._starts() if self.random_start else None
+        numbers = frame_numbers(len(frames), self.clip, generator)
+        record = self.records[index]
+        return Item(
+            clip=clip_tensor(frames[numbers], self.clip.channels),
+            label=record.label,
+            name=record.name,
+        )
+
+    def mask(self, index: int) -> Tensor:
+        """The actor's mask over the clip in the centre of a subsequence.
+
+        Returns:
+            bool (T, H, W), true where the actor covers at least half of a pixel.
+
+        Raises:
+            BenchmarkError: the set has no masks, or not for these frames.
+        """
+        record = self.records[index]
+        path = self.root / MASK_FOLDER / f"{record.video_name}.npz"
+        masks = load_masks(path)
+        if len(masks) <= record.last:
+            raise BenchmarkError(
+                f"{path}: expected at least {record.last + 1} masks, got {len(masks)}; render the "
+                f"set again"
+            )
+        numbers = frame_numbers(record.last - record.first + 1, self.clip)
+        chosen = masks[record.first : record.last + 1][numbers].astype(np.uint8) * 255
+        resized = resize_frames(chosen, self.clip.height, self.clip.width)
+        return torch.from_numpy(resized >= 128)
+
+    def _frames(self, index: int) -> Frames:
+        if index in self._cache:
+            return self._cache[index]
+        record = self.records[index]
+        frames = read_frames(record.path, record.first, record.last)
+        frames = resize_frames(frames, self.clip.height, self.clip.width)
+        if self._cached_bytes + frames.nbytes <= self.cache_bytes:
+            self._cache[index] = frames
+            self._cached_bytes += frames.nbytes
+        return frames
+
+    def _starts(self) -> torch.Generator:
+        """The generator of starts; one per worker and epoch, or all workers would draw the same."""
+        worker = get_worker_info()
+        if worker is not None and self._generator.initial_seed() != worker.seed + self._seed:
+            self._generator = torch.Generator().manual_seed(worker.seed + self._seed)
+        return self._generator
+
+
+def save_masks(path: Path, masks: np.ndarray) -> None:
+    """Write the masks of a video, bool (T, H, W), eight pixels to a byte."""
+    np.savez_compressed(path, bits=np.packbits(masks, axis=-1), width=masks.shape[-1])
+
+
+def load_masks(path: Path) -> np.ndarray:
+    """Read the masks of a video, bool (T, H, W).
+
+    Raises:
+        BenchmarkError: no such file, or not one of masks.
+    """
+    if not path.is_file():
+        raise BenchmarkError(
+            f"{path}: no such file; only rendered sets have masks, made by the command render"
+        )
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return np.unpackbits(file["bits"], axis=-1, count=int(file["width"])).astype(bool)
+    except Exception as error:  # zip, numpy and key errors: whatever a damaged file gives
+        raise BenchmarkError(f"{path}: not a file of masks; render the set again") from error
+
+
+def _present(
+    wanted: list[Record], root: Path, split: str, split_by: str, skip_missing: bool
+) -> list[Record]:
+    """Drop the records whose video is not there, where that is allowed."""
+    exists = {path: path.is_file() for path in dict.fromkeys(record.path for record in wanted)}
+    missing = [path for path, there in exists.items() if not there]
+    if len(missing) == len(exists) and (wanted or split_by == "person"):
+        raise BenchmarkError(_no_videos(wanted, root, split, split_by))
+    if missing and not skip_missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise BenchmarkError(
+            f"{missing[0]}{more}: no such video; fetch the data set, or leave out what is missing "
+            f"with --skip-missing"
+        )
+    return [record for record in wanted if exists[record.path]]
+
+
+def _no_videos(wanted: list[Record], root: Path, split: str, split_by: str) -> str:
+    if split == "all" or split_by == "sequence" or not any(root.glob("*/person*_uncomp.avi")):
+        looked = f", such as {wanted[0].path}" if wanted else ""
+        return (
+            f"{root}: none of the videos asked for is there{looked}; fetch or render the data set"
+        )
+    persons = ", ".join(str(person) for person in sorted({record.person for record in wanted}))
+    return (
+        f"{root}: split {split} has no videos (its persons: {persons or 'none'}); with too few "
+        f"persons for the person split, use --split-by sequence"
+    )
+
+
+def _check_complete(records: list[Record], classes: Sequence[str], root: Path, split: str) -> None:
+    absent = sorted(set(classes) - {record.action for record in records})
+    if absent:
+        raise BenchmarkError(
+            f"{root}: split {split} has no sequence of {', '.join(absent)}; choose among the "
+            f"others with --classes, or add sequences"
+        )

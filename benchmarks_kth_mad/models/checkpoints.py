@@ -1,0 +1,102 @@
+"""Checkpoints: a model's weights with all that is needed to use them on a new video."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..data.sampling import ClipShape
+from ..errors import BenchmarkError
+from .build import VideoClassifier, build_model
+
+FORMAT = "captum_video checkpoint 1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model, in evaluation mode and on the CPU when loaded, and what it takes and tells."""
+
+    model: VideoClassifier
+    name: str
+    classes: tuple[str, ...]
+    clip: ClipShape
+
+
+def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, complete or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    content = {
+        "format": FORMAT,
+        "model": checkpoint.name,
+        "classes": list(checkpoint.classes),
+        "clip": asdict(checkpoint.clip),
+        "state": {key: value.cpu() for key, value in checkpoint.model.state_dict().items()},
+    }
+    try:
+        torch.save(content, partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint; nothing in the file is executed, and no random number is drawn for good.
+
+    Raises:
+        BenchmarkError: no such file, no checkpoint of this package, or weights that do not fit
+            the model it names.
+    """
+    path = Path(path)
+    content = _read(path)
+    classes = tuple(content["classes"])
+    try:
+        clip = ClipShape(**content["clip"])
+        with torch.random.fork_rng(devices=[]):
+            model = build_model(content["model"], len(classes), clip.channels)
+    except BenchmarkError as error:
+        raise BenchmarkError(f"{path}: {error}") from error
+    _check_state(path, model, content["state"])
+    model.load_state_dict(content["state"])
+    return Checkpoint(model.eval(), content["model"], classes, clip)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise BenchmarkError(f"{path}: no such checkpoint; train one, or check the path")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # zip, pickle and runtime errors: whatever a foreign file gives
+        raise BenchmarkError(
+            f"{path}: not a checkpoint that can be read; train one with the command train"
+        ) from error
+    if not _is_ours(content):
+        raise BenchmarkError(
+            f"{path}: not a checkpoint of this package ({FORMAT}); train one with the command train"
+        )
+    return content
+
+
+def _is_ours(content: object) -> bool:
+    expected = {"format", "model", "classes", "clip", "state"}
+    return (
+        isinstance(content, dict)
+        and set(content) == expected
+        and content["format"] == FORMAT
+        and set(content["clip"]) <= set(asdict(ClipShape()))
+    )
+
+
+def _check_state(path: Path, model: VideoClassifier, state: dict[str, torch.Tensor]) -> None:
+    """Compare names and shapes, because torch's own complaint runs over many lines."""
+    expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    given = {key: tuple(value.shape) for key, value in state.items()}
+    for key in sorted(expected.keys() | given.keys()):
+        if expected.get(key) != given.get(key):
+            raise BenchmarkError(
+                f"{path}: does not fit its model: expected {key} {expected.get(key, 'absent')}, "
+                f"got {given.get(key, 'absent')}; train it again"
+            )
