@@ -15,7 +15,7 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 	touch $@
 
 demo: $(READY)  ## render clips, train a small 3D-ResNet, explain it, measure the maps
-	$(BIN)/python -m benchmarks_kth_mad demo --out $(DEMO)
+	$(BIN)/python -m benchmarks_kth_mad demo --run $(DEMO)
 
 test: $(READY)  ## everything that proves the project
 	$(BIN)/python -m pytest

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from typing import Any, NoReturn
 
 from benchmarks_kth_mad import commands
+from benchmarks_kth_mad.data.acting import RenderSettings
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
@@ -140,11 +141,9 @@ def _add_source(parser: argparse.ArgumentParser, required: bool = False) -> None
 
 
 def _add_render(parser: argparse.ArgumentParser) -> None:
-    for name, value, text in [
-        ("persons", 12, "different people"),
-        ("sequences", 2, "per video"),
-    ]:
-        parser.add_argument(f"--{name}", type=int, default=value, help=text)
+    defaults = RenderSettings()
+    for name, text in [("persons", "different people"), ("sequences", "per video")]:
+        parser.add_argument(f"--{name}", type=int, default=getattr(defaults, name), help=text)
     parser.add_argument(
         "--actions",
         nargs="+",
@@ -211,7 +210,7 @@ def _clip(options: argparse.Namespace) -> ClipShape:
 
 
 def _methods(options: argparse.Namespace) -> Options:
-    return Options(options.layer, options.samples, options.seed, show_progress=True)
+    return Options(options.layer, options.samples, options.seed, show_progress=sys.stderr.isatty())
 
 
 def _render(options: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """What each command does, says and leaves behind."""
 
+import sys
 from collections.abc import Sequence
 
 import torch
@@ -32,7 +33,7 @@ def render(
 ) -> None:
     """Write a synthetic set."""
     settings = RenderSettings(persons=persons, sequences=sequences, seed=seed)
-    with tqdm(desc="render", unit="video", leave=False) as bar:
+    with tqdm(desc="render", unit="video", leave=False, disable=None) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
@@ -48,7 +49,14 @@ def train(
     """Train on the training split, test once on the test split, keep model and manifest."""
     training_set = source.dataset("train", clip, random_start=True, seed=recipe.seed)
     test_set = source.dataset("test", clip)
-    trained = train_model(model, training_set, test_set, recipe=recipe, weights=weights)
+    trained = train_model(
+        model,
+        training_set,
+        test_set,
+        recipe=recipe,
+        weights=weights,
+        show_progress=sys.stderr.isatty(),
+    )
     save_checkpoint(run.checkpoint, trained.checkpoint)
     manifest = Manifest(
         source, model, recipe.seed, trained.accuracy, trained.clips, trained.unseen_persons

@@ -46,7 +46,7 @@ def predict(checkpoint: Checkpoint, dataset: KTH, device: str, batch_size: int =
     model = checkpoint.model.to(device)
     rows = []
     loader = torch.utils.data.DataLoader(dataset, batch_size=batch_size)
-    for batch in tqdm(loader, desc="predict", leave=False):
+    for batch in tqdm(loader, desc="predict", leave=False, disable=None):
         with torch.inference_mode():
             chances = model(batch["clip"].to(device)).softmax(1).cpu()
         for name, label, chance in zip(
@@ -93,7 +93,7 @@ def explain(
     with torch.inference_mode():
         targets = torch.cat([model(clip).argmax(1) for clip in on_device.split(8)])
     maps = {}
-    for name in tqdm(methods, desc="methods", leave=False):
+    for name in tqdm(methods, desc="methods", leave=False, disable=None):
         found = attribute(name, model, on_device, targets, options)
         maps[name] = found.float().cpu()
     return Explained(
@@ -149,9 +149,10 @@ def measure(
     """
     model = checkpoint.model.to(device)
     clips, targets = explained.clips.to(device), explained.targets.to(device)
-    rows, curves = [], {}
+    rows: list[dict[str, object]] = []
+    curves: dict[str, dict[str, Curve]] = {}
     pairs = [(metric, method) for metric in metrics for method in explained.maps]
-    for metric, method in tqdm(pairs, desc="metrics", leave=False):
+    for metric, method in tqdm(pairs, desc="metrics", leave=False, disable=None):
         if metric not in METRICS:
             raise BenchmarkError(f"metric {metric!r}: expected one of {', '.join(METRICS)}")
         try:

@@ -64,7 +64,7 @@ def ratio_table(
     with torch.autocast(device, torch.bfloat16, enabled=autocast):
         for work in works.values():  # first runs compile and allocate
             work.run()
-        for _ in tqdm(range(rounds), desc="rounds"):
+        for _ in tqdm(range(rounds), desc="rounds", disable=None):
             for name, work in works.items():
                 seconds[name].append(_time(work, device))
     floor = seconds.pop("floor")

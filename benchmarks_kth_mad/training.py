@@ -16,9 +16,9 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassAccuracy
 
-from .data.kth import KTH, Item
-from .errors import BenchmarkError
-from .models import Checkpoint, VideoClassifier, build_model, save_checkpoint
+from benchmarks_kth_mad.data.kth import KTH, Item
+from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.models import Checkpoint, VideoClassifier, build_model, save_checkpoint
 
 
 @dataclass(frozen=True)

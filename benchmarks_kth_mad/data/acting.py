@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BenchmarkError
-from .figures import Stroke, paint, strokes
-from .kth_index import ACTIONS
-from .motion import CYCLES_PER_SECOND, GAITS, Body, pose
-from .scenes import Picture, background
-from .video import Frames
+from benchmarks_kth_mad.data.figures import Stroke, paint, strokes
+from benchmarks_kth_mad.data.kth_index import ACTIONS
+from benchmarks_kth_mad.data.motion import CYCLES_PER_SECOND, GAITS, Body, pose
+from benchmarks_kth_mad.data.scenes import Picture, background
+from benchmarks_kth_mad.data.video import Frames
+from benchmarks_kth_mad.errors import BenchmarkError
 
 FPS = 25
 SCENARIOS = 4

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .motion import HEAD_RADIUS, Body, Point, Pose
+from benchmarks_kth_mad.data.motion import HEAD_RADIUS, Body, Point, Pose
 
 FAR_SHADE = 0.86
 

@@ -9,10 +9,22 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
-from ..errors import BenchmarkError
-from .kth_index import SEQUENCE_FILE, Record, check_classes, index_records, read_sequences
-from .sampling import DEFAULT_CLIP, ClipShape, clip_tensor, frame_numbers, resize_frames
-from .video import Frames, read_frames
+from benchmarks_kth_mad.data.kth_index import (
+    SEQUENCE_FILE,
+    Record,
+    check_classes,
+    index_records,
+    read_sequences,
+)
+from benchmarks_kth_mad.data.sampling import (
+    DEFAULT_CLIP,
+    ClipShape,
+    clip_tensor,
+    frame_numbers,
+    resize_frames,
+)
+from benchmarks_kth_mad.data.video import Frames, read_frames
+from benchmarks_kth_mad.errors import BenchmarkError
 
 MASK_FOLDER = "masks"
 

@@ -8,11 +8,11 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ..errors import BenchmarkError
-from .acting import FPS, RenderSettings, render_video
-from .kth import MASK_FOLDER, save_masks
-from .kth_index import SEQUENCE_FILE, Video, check_classes
-from .video import write_video
+from benchmarks_kth_mad.data.acting import FPS, RenderSettings, render_video
+from benchmarks_kth_mad.data.kth import MASK_FOLDER, save_masks
+from benchmarks_kth_mad.data.kth_index import SEQUENCE_FILE, Video, check_classes
+from benchmarks_kth_mad.data.video import write_video
+from benchmarks_kth_mad.errors import BenchmarkError
 
 _SPLIT_TITLES = ("Training:  ", "Validation:", "Test:      ")
 DEFAULT_RENDER = RenderSettings()

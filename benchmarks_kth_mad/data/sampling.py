@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import BenchmarkError
-from .video import Frames
+from benchmarks_kth_mad.data.video import Frames
+from benchmarks_kth_mad.errors import BenchmarkError
 
 
 @dataclass(frozen=True)

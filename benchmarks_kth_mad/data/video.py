@@ -1,6 +1,5 @@
 """Video files to arrays and back; the only file that knows PyAV."""
 
-import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +8,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BenchmarkError
+from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.files import whole_file
 
 Frames = NDArray[np.uint8]
 
@@ -63,19 +63,14 @@ def write_video(path: Path, frames: Frames, fps: int = 25) -> None:
         raise ValueError(
             f"frames: expected uint8 (T, H, W) or (T, H, W, 3), got {frames.dtype} {frames.shape}"
         )
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with av.open(str(partial), "w", format="avi") as container:
-            stream = container.add_stream("ffv1", rate=Fraction(fps))
-            stream.height, stream.width = frames.shape[1:3]
-            stream.pix_fmt = "gray" if gray else "bgr0"
-            for frame in frames:
-                picture = av.VideoFrame.from_ndarray(frame, format="gray" if gray else "rgb24")
-                container.mux(stream.encode(picture))
-            container.mux(stream.encode())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial, av.open(str(partial), "w", format="avi") as container:
+        stream = container.add_stream("ffv1", rate=Fraction(fps))
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "gray" if gray else "bgr0"
+        for frame in frames:
+            picture = av.VideoFrame.from_ndarray(frame, format="gray" if gray else "rgb24")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
 
 
 def _decode(path: Path, last: int) -> Iterator[av.VideoFrame]:

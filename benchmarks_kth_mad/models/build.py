@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.video import R3D_18_Weights, r3d_18
 
-from ..errors import BenchmarkError
-from .resnet3d import SmallResNet3D
+from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.models.resnet3d import SmallResNet3D
 
 KINETICS_MEAN = (0.43216, 0.394666, 0.37645)
 KINETICS_STD = (0.22803, 0.22145, 0.216989)

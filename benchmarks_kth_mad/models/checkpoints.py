@@ -1,15 +1,15 @@
 """Checkpoints: a model's weights with all that is needed to use them on a new video."""
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..data.sampling import ClipShape
-from ..errors import BenchmarkError
-from .build import VideoClassifier, build_model
+from benchmarks_kth_mad.data.sampling import ClipShape
+from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.files import whole_file
+from benchmarks_kth_mad.models.build import VideoClassifier, build_model
 
 FORMAT = "captum_video checkpoint 1"
 
@@ -26,9 +26,6 @@ class Checkpoint:
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint, complete or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     content = {
         "format": FORMAT,
         "model": checkpoint.name,
@@ -36,11 +33,8 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
         "clip": asdict(checkpoint.clip),
         "state": {key: value.cpu() for key, value in checkpoint.model.state_dict().items()},
     }
-    try:
+    with whole_file(path) as partial:
         torch.save(content, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:

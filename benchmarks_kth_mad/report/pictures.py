@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from matplotlib.figure import Figure
 
 from benchmarks_kth_mad.evaluation import Explained
 from benchmarks_kth_mad.files import whole_file
@@ -18,6 +19,7 @@ from captum_video.visualization import (
 )
 
 FRAMES_PER_SECOND = 10
+NO_NATURAL_ZERO = ("rise", "random")
 
 
 def draw(
@@ -36,6 +38,7 @@ def draw(
     for metric, methods in curves.items():
         figure = plot_curves(
             methods,
+            band="bootstrap",
             title=metric.capitalize(),
             x_label=f"share of voxels {_DONE[metric]}",
             y_label="probability of the predicted class",
@@ -45,9 +48,9 @@ def draw(
         clip = explained.clips[index : index + 1]
         maps = {name: every[index : index + 1] for name, every in explained.maps.items()}
         stem = explained.names[index]
-        said, true = classes[explained.targets[index]], classes[explained.labels[index]]
+        said, true = (classes[int(one[index])] for one in (explained.targets, explained.labels))
         title = f"{stem}: {said}" + ("" if said == true else f" (in truth {true})")
-        maps = {name: one.expand_as(clip) for name, one in maps.items()}
+        maps = {name: _from_zero(name, one).expand_as(clip) for name, one in maps.items()}
         names.append(_save(run, f"{stem}.png", filmstrip(clip, maps, title=title)))
         movie = side_by_side(
             {"clip": clip[0].expand(3, -1, -1, -1)}
@@ -63,9 +66,14 @@ def draw(
 _DONE = {"insertion": "inserted", "deletion": "deleted"}
 
 
-def _save(run: Run, name: str, figure: "object") -> str:
+def _from_zero(name: str, maps: torch.Tensor) -> torch.Tensor:
+    """Maps of which 0 means no evidence: RISE's, and the random ones, are shown above their mean."""
+    return maps - maps.mean() if name in NO_NATURAL_ZERO else maps
+
+
+def _save(run: Run, name: str, figure: Figure) -> str:
     with whole_file(run.pictures / name) as path:
-        figure.savefig(path, dpi=150, format="png")  # type: ignore[attr-defined]
+        figure.savefig(path, dpi=150, format="png")
     return name
 
 
