@@ -12,7 +12,7 @@ from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import METRICS
-from benchmarks_kth_mad.methods import METHODS, Options
+from benchmarks_kth_mad.methods import BASELINES, METHODS, Options
 from benchmarks_kth_mad.models import MODELS
 from benchmarks_kth_mad.runs import Run, Source
 from benchmarks_kth_mad.training import Recipe, resolve_device
@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = add("evaluate", "measure the maps by insertion and deletion", _evaluate)
     _add_metrics(evaluate)
+    _add_baseline(evaluate)
     _add_run(evaluate)
 
     report = add("report", "print the table, draw the pictures, write the report", _report)
@@ -173,6 +174,7 @@ def _add_attribution(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--clips", type=int, default=8, help="how many clips to explain")
     parser.add_argument("--samples", type=int, default=Options.n_samples, help="masks of RISE")
+    _add_baseline(parser)
     parser.add_argument("--layer", help="of Grad-CAM; the last with frames and pixels by default")
 
 
@@ -180,6 +182,12 @@ def _add_metrics(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metrics", nargs="+", choices=list(METRICS), default=list(METRICS))
     parser.add_argument("--unit", choices=("voxel", "cell", "frame"), default="voxel")
     parser.add_argument("--steps", type=int, default=50, help="of insertion and deletion")
+
+
+def _add_baseline(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--baseline", choices=list(BASELINES), default=Options.baseline, help="what hides"
+    )
 
 
 def _source(options: argparse.Namespace, known: Source | None = None) -> Source:
@@ -210,7 +218,13 @@ def _clip(options: argparse.Namespace) -> ClipShape:
 
 
 def _methods(options: argparse.Namespace) -> Options:
-    return Options(options.layer, options.samples, options.seed, show_progress=sys.stderr.isatty())
+    return Options(
+        options.layer,
+        options.samples,
+        options.seed,
+        options.baseline,
+        show_progress=sys.stderr.isatty(),
+    )
 
 
 def _render(options: argparse.Namespace) -> None:
@@ -260,6 +274,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         options.metrics,
         options.unit,
         options.steps,
+        options.baseline,
         resolve_device(options.device),
     )
 

@@ -95,10 +95,14 @@ def attribute(
     print(f"explained {len(explained.names)} clips by {', '.join(methods)}: {run.attributions}")
 
 
-def evaluate(run: Run, metrics: Sequence[str], unit: Unit, n_steps: int, device: str) -> None:
+def evaluate(
+    run: Run, metrics: Sequence[str], unit: Unit, n_steps: int, baseline: str, device: str
+) -> None:
     """Measure the maps, keep one row per metric, method and clip, and the curves."""
     checkpoint = _checkpoint(run)
-    rows, curves = measure(checkpoint, load_explained(run), metrics, unit, n_steps, device)
+    rows, curves = measure(
+        checkpoint, load_explained(run), metrics, unit, n_steps, baseline, device
+    )
     save_curves(run, curves)
     with whole_file(run.rows) as path:
         rows.to_csv(path, index=False)
@@ -115,9 +119,10 @@ def report(run: Run, n_pictures: int) -> None:
     manifest = run.load_manifest()
     explained, curves = load_explained(run), load_curves(run)
     require(run.rows, "evaluate")
-    table = summary(pd.read_csv(run.rows))
+    rows = pd.read_csv(run.rows)
+    table = summary(rows)
     names = draw(run, explained, curves, manifest.source.classes, n_pictures)
-    write_report(run, manifest, table, names)
+    write_report(run, manifest, rows, table, names)
     print(f"\n{as_text(table)}\n\n{manifest.claim}\n\nreport    {run.report}")
     for name in names:
         print(f"picture   {run.pictures / name}")

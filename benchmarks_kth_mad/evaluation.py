@@ -12,7 +12,7 @@ from tqdm import tqdm
 from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.files import whole_file
-from benchmarks_kth_mad.methods import Options, attribute
+from benchmarks_kth_mad.methods import BASELINES, Options, attribute
 from benchmarks_kth_mad.models import Checkpoint
 from benchmarks_kth_mad.runs import Run, require
 from captum_video import Curve
@@ -140,6 +140,7 @@ def measure(
     metrics: Sequence[str],
     unit: Unit,
     n_steps: int,
+    baseline: str,
     device: str,
 ) -> tuple[pd.DataFrame, dict[str, dict[str, Curve]]]:
     """Insertion and deletion of every map.
@@ -156,7 +157,7 @@ def measure(
         if metric not in METRICS:
             raise BenchmarkError(f"metric {metric!r}: expected one of {', '.join(METRICS)}")
         try:
-            game = METRICS[metric](model, unit=unit, n_steps=n_steps, baselines=0.5)
+            game = METRICS[metric](model, unit=unit, n_steps=n_steps, baselines=BASELINES[baseline])
             curve = game.evaluate(clips, explained.maps[method].to(device), targets)
         except ValueError as error:
             raise BenchmarkError(f"{metric}: {error}") from error
@@ -172,6 +173,8 @@ def measure(
                     "clip": name,
                     "label": checkpoint.classes[int(label)],
                     "explained": checkpoint.classes[int(target)],
+                    "baseline": baseline,
+                    "unit": unit,
                     "area": area.item(),
                 }
             )

@@ -8,10 +8,18 @@ from torch import Tensor
 
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.models import VideoClassifier
+from captum_video import baselines
 from captum_video.attr import RISE3D, GradCAM3D, SpatioTemporalOcclusion, layer_candidates
 from captum_video.clips import extent_of
 
 RISE_GRID = (4, 7, 7)
+BASELINES: dict[str, Callable[[Tensor], Tensor]] = {
+    "frame-mean": baselines.frame_mean,
+    "blur": baselines.blur,
+    "gray": baselines.constant,
+    "black": baselines.zero,
+    "freeze": baselines.freeze,
+}
 
 
 @dataclass(frozen=True)
@@ -19,12 +27,15 @@ class Options:
     """What the methods need to know beside the clip.
 
     ``layer`` names Grad-CAM's layer, None the last one whose map still has frames and pixels;
-    ``n_samples`` is the number of RISE's masks; ``seed`` draws them and the random map.
+    ``n_samples`` is the number of RISE's masks; ``seed`` draws them and the random map; ``baseline``
+    names what hides. The mean frame takes the motion and leaves the scene: a gray box that comes
+    and goes would itself be motion.
     """
 
     layer: str | None = None
     n_samples: int = 500
     seed: int = 0
+    baseline: str = "frame-mean"
     show_progress: bool = False
 
 
@@ -38,22 +49,27 @@ def gradcam(model: VideoClassifier, clips: Tensor, target: Tensor, options: Opti
 
 
 def occlusion(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
-    """Gray windows of a quarter of the clip along each axis, moved by half of that."""
+    """Windows of a quarter of the clip along each axis, moved by half of that."""
     window = tuple(max(1, length // 4) for length in extent_of(clips))
     strides = tuple(max(1, length // 2) for length in window)
     return SpatioTemporalOcclusion(model).attribute(
-        clips, window, strides, 0.5, target, show_progress=options.show_progress
+        clips,
+        window,
+        strides,
+        BASELINES[options.baseline],
+        target,
+        show_progress=options.show_progress,
     )
 
 
 def rise(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
-    """RISE on logits, by regression, over gray."""
+    """RISE on logits, by regression."""
     grid = tuple(
         min(cells, length) for cells, length in zip(RISE_GRID, extent_of(clips), strict=True)
     )
     return RISE3D(model).attribute(
         clips,
-        0.5,
+        BASELINES[options.baseline],
         target,
         n_samples=options.n_samples,
         show_progress=options.show_progress,

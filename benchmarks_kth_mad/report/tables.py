@@ -69,16 +69,20 @@ def as_text(table: pd.DataFrame) -> str:
     return shown.to_markdown(index=False, floatfmt=".3f")
 
 
-def write_report(run: Run, manifest: Manifest, table: pd.DataFrame, pictures: list[str]) -> None:
+def write_report(
+    run: Run, manifest: Manifest, rows: pd.DataFrame, table: pd.DataFrame, pictures: list[str]
+) -> None:
     """Write the table, what it was made with, and links to the pictures."""
+    unit, baseline = (rows[name].iloc[0] for name in ("unit", "baseline"))
     lines = [
         f"# {', '.join(manifest.source.classes)}: {manifest.model}",
         "",
         manifest.claim,
         "",
-        "Areas under the probability of the predicted class while voxels are inserted into, or"
-        " deleted from, the clip in the order of the map; the rest is gray. On video a random map"
-        " often does well in deletion: insertion comes first.",
+        f"Areas under the probability of the predicted class while one {unit} after the other is"
+        " inserted or deleted in the order of the map; what is not shown is replaced by the"
+        f" baseline {baseline}. On video a random map often does well in deletion: insertion comes"
+        " first.",
         "",
         as_text(table),
         "",
