@@ -58,7 +58,7 @@ def ratio_table(
     """
     model = r3d_18().eval().to(device)
     clip = torch.rand(1, 3, frames, size, size, device=device)
-    window = (frames // 4, size // 4, size // 4)
+    window = (frames // 2, size // 4, size // 4)
     works = _works(model, clip, window, BATCH[device], captum)
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
     with torch.autocast(device, torch.bfloat16, enabled=autocast):
@@ -87,7 +87,7 @@ def _works(
             model(plain)
 
     def rise() -> None:
-        RISE3D(model).attribute(clip, target=0, n_samples=32, grid_shape=(2, 2, 2))
+        RISE3D(model).attribute(clip, target=0, n_samples=16)
 
     def occlusion() -> None:
         SpatioTemporalOcclusion(model).attribute(clip, window, target=0)
@@ -105,16 +105,16 @@ def _works(
     maps = torch.rand_like(clip)
     works = {
         "floor": Work(floor, batch),
-        "RISE3D": Work(rise, 32),
-        "SpatioTemporalOcclusion": Work(occlusion, 65),
-        "Insertion": Work(lambda: insertion(model, clip, maps, target=0, n_steps=31), 32),
-        "Deletion": Work(lambda: deletion(model, clip, maps, target=0, n_steps=31), 32),
+        "RISE3D": Work(rise, 16),
+        "SpatioTemporalOcclusion": Work(occlusion, 33),
+        "Insertion": Work(lambda: insertion(model, clip, maps, target=0, n_steps=15), 16),
+        "Deletion": Work(lambda: deletion(model, clip, maps, target=0, n_steps=15), 16),
         "GradCAM3D": Work(lambda: GradCAM3D(model, "layer4").attribute(clip, target=0), 1),
         "one forward pass, one clip": Work(lambda: _one_pass(model, clip), 1),
     }
     if captum:
-        works["Captum Occlusion, 1 per pass"] = Work(captum_occlusion(1), 65)
-        works["Captum Occlusion, 8 per pass"] = Work(captum_occlusion(8), 65)
+        works["Captum Occlusion, 1 per pass"] = Work(captum_occlusion(1), 33)
+        works["Captum Occlusion, 8 per pass"] = Work(captum_occlusion(8), 33)
     return works
 
 
