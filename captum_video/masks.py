@@ -222,7 +222,8 @@ class RandomGrids:
         sums = []
         for row in weights:  # one at a time: the table is the largest thing here
             table = weights.new_zeros(shifts[0] * shifts[1] * shifts[2], bits.shape[1])
-            table.index_add_(0, place, bits * row[:, None])
+            for part in _parts(len(bits)):
+                table.index_add_(0, place[part], bits[part] * row[part, None])
             grid = table.unflatten(0, shifts).unflatten(3, self._bits.shape[1:])
             grid = torch.einsum("abcijk,cwk->abijw", grid, columns)
             grid = torch.einsum("abijw,bhj->aihw", grid, rows)
@@ -242,6 +243,10 @@ class RandomGrids:
             torch.einsum("sak,svk->av", axis[:, place].to(dtype), axis.to(dtype)) / len(axis)
             for axis, place in zip(self._axes, points, strict=True)
         ]
+
+
+def _parts(length: int, size: int = 256) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, length, size)]
 
 
 def _interpolation(length: int, cell: int, device: torch.device | str | None) -> Tensor:

@@ -1,6 +1,7 @@
 """Video: overlays as moving pictures, in GIF and MP4 files or side by side."""
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
@@ -99,6 +100,11 @@ def save_mp4(path: str | Path, frames: Tensor, fps: float = 10, *, scale: int = 
         raise ValueError(f"fps: expected a number above 0, got {fps}")
     pixels = _even(_pixels_of(frames, scale))
     codec = next(one for one in _MP4_CODECS if one in av.codecs_available)
+    if codec == "mpeg4":
+        warnings.warn(
+            "save_mp4: PyAV was built without H.264; this MPEG-4 Part 2 file plays in few browsers",
+            stacklevel=2,
+        )
     with _written_whole(path) as draft, av.open(str(draft), "w", format="mp4") as container:
         stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
         stream.height, stream.width = pixels.shape[1:3]

@@ -68,10 +68,11 @@ def test_mp4_pads_odd_sides(tmp_path, size):
     assert (frames - 0.5).abs().max() < 0.03
 
 
-def test_mp4_without_h264_falls_back(tmp_path, movie, monkeypatch):
+def test_mp4_without_h264_falls_back_loudly(tmp_path, movie, monkeypatch):
     av = pytest.importorskip("av")
     monkeypatch.setattr(av, "codecs_available", {"mpeg4"})
-    save_mp4(tmp_path / "clip.mp4", movie)
+    with pytest.warns(UserWarning, match=r"built without H\.264"):
+        save_mp4(tmp_path / "clip.mp4", movie)
     assert len(read_mp4(tmp_path / "clip.mp4")[0]) == 6
 
 
