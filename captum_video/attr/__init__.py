@@ -1,6 +1,7 @@
 """Attribution: where and when in a clip the evidence was."""
 
-from captum_video.attr.gradcam3d import GradCAM3D, LayerCandidate, layer_candidates
+from captum_video.attr._layers import LayerCandidate, layer_candidates
+from captum_video.attr.gradcam3d import GradCAM3D
 from captum_video.attr.occlusion import SpatioTemporalOcclusion
 from captum_video.attr.rise3d import RISE3D, RISEEstimate
 

@@ -6,18 +6,16 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from captum_video import baselines as replacements
 from captum_video._captum import Target
 from captum_video.baselines import Baseline
-from captum_video.clips import Extent, Layout, clip_of, clips_of, extent_of, window_of
+from captum_video.clips import Layout, clips_of, extent_of
 from captum_video.curves import Curve
 from captum_video.masks import RankedPrefixes
+from captum_video.metrics._ranking import Order, Unit, Units, maps_of, ranks_of
 from captum_video.perturb import PerturbationsPerEval, perturbed_scores
 
-Unit = Literal["voxel", "cell", "frame"]
-Order = Literal["most", "least"]
 Activation = Literal["softmax"] | None
 
 
@@ -96,7 +94,7 @@ def insertion(
         show_progress,
         inserts=True,
         layout=Layout.of(layout),
-        units=_Units(unit, n_steps, order, cell_shape),
+        units=Units(unit, n_steps, order, cell_shape),
         activation=_activation(activation),
     )
 
@@ -146,7 +144,7 @@ def deletion(
         show_progress,
         inserts=False,
         layout=Layout.of(layout),
-        units=_Units(unit, n_steps, order, cell_shape),
+        units=Units(unit, n_steps, order, cell_shape),
         activation=_activation(activation),
     )
 
@@ -168,7 +166,7 @@ class _Game:
         activation: Activation = "softmax",
         cell_shape: tuple[int, int, int] = (1, 16, 16),
     ) -> None:
-        _Units(unit, n_steps, order, cell_shape)
+        Units(unit, n_steps, order, cell_shape)
         _activation(activation)
         self.forward_func = forward_func
         self.options: dict[str, Any] = {
@@ -251,32 +249,6 @@ class Deletion(_Game):
     _play = staticmethod(deletion)
 
 
-class _Units:
-    """What is ranked, in which order, and in how many steps."""
-
-    def __init__(
-        self, unit: Unit, n_steps: int, order: Order, cell_shape: tuple[int, int, int]
-    ) -> None:
-        if unit not in ("voxel", "cell", "frame"):
-            raise ValueError(f"unit: expected 'voxel', 'cell' or 'frame', got {unit!r}")
-        if order not in ("most", "least"):
-            raise ValueError(f"order: expected 'most' or 'least', got {order!r}")
-        if not isinstance(n_steps, int) or n_steps < 1:
-            raise ValueError(f"n_steps: expected at least 1, got {n_steps!r}")
-        self.n_steps = n_steps
-        self.best_first = order == "most"
-        self._cell = window_of(cell_shape, "cell_shape")
-        self._unit = unit
-
-    def block(self, extent: Extent) -> Extent:
-        """Frames, height and width of one unit."""
-        if self._unit == "voxel":
-            return Extent(1, 1, 1)
-        if self._unit == "frame":
-            return Extent(1, extent.height, extent.width)
-        return Extent(*map(min, self._cell, extent))
-
-
 def _curve(
     forward_func: Callable,
     inputs: Tensor | tuple[Tensor, ...],
@@ -289,12 +261,12 @@ def _curve(
     *,
     inserts: bool,
     layout: Layout,
-    units: _Units,
+    units: Units,
     activation: Callable[[Tensor], Tensor] | None,
 ) -> Curve:
     _, clips = clips_of(inputs, layout)
-    maps = _maps_of(attributions, clips, layout)
-    ranks = [_ranks([one[i] for one in maps], units) for i in range(len(clips[0]))]
+    maps = maps_of(attributions, clips, layout)
+    ranks = [ranks_of([one[i] for one in maps], units) for i in range(len(clips[0]))]
     n_units = 1 + max(int(rank.max()) for rank in ranks[0])
     n_steps = min(units.n_steps, n_units)
     kept = torch.tensor([(2 * s * n_units + n_steps) // (2 * n_steps) for s in range(n_steps + 1)])
@@ -316,53 +288,6 @@ def _curve(
     )
     changed = counts if inserts else n_units - counts
     return Curve((changed.double() / n_units).to(scores), scores)
-
-
-def _maps_of(
-    attributions: Tensor | tuple[Tensor, ...], clips: tuple[Tensor, ...], layout: Layout
-) -> list[Tensor]:
-    """One map (N, T, H, W) per input, summed over channels."""
-    given = attributions if isinstance(attributions, tuple) else (attributions,)
-    if len(given) != len(clips):
-        raise ValueError(f"attributions: expected one per input ({len(clips)}), got {len(given)}")
-    maps = []
-    for one, clip in zip(given, clips, strict=True):
-        seen = clip_of(one, layout, "attributions").detach()
-        if (
-            seen.shape[0] != clip.shape[0]
-            or seen.shape[2:] != clip.shape[2:]
-            or (seen.shape[1] not in (1, clip.shape[1]))
-        ):
-            raise ValueError(
-                f"attributions: expected {tuple(clip.shape)} as (n, c, t, h, w), got "
-                f"{tuple(seen.shape)}"
-            )
-        maps.append(seen.to(clip.device).sum(1, dtype=torch.float64))
-    return maps
-
-
-def _ranks(maps: list[Tensor], units: _Units) -> list[Tensor]:
-    """Rank of every voxel's unit, 0 for the most important, over all inputs of one clip."""
-    pooled = []
-    for one in maps:
-        block = tuple(units.block(extent_of(one)))
-        pooled.append(functional.avg_pool3d(one[None], block, ceil_mode=True)[0])
-    values = torch.cat([one.flatten() for one in pooled])
-    best_first = values.argsort(descending=True, stable=True)
-    ranks = torch.empty_like(best_first, dtype=torch.int32)
-    ranks[best_first] = torch.arange(len(ranks), dtype=torch.int32, device=ranks.device)
-    parts = ranks.split([one.numel() for one in pooled])
-    return [
-        _to_voxels(part.view_as(small), units.block(extent_of(one)), extent_of(one))
-        for part, small, one in zip(parts, pooled, maps, strict=True)
-    ]
-
-
-def _to_voxels(ranks: Tensor, block: Extent, extent: Extent) -> Tensor:
-    for axis, (size, length) in enumerate(zip(block, extent, strict=True)):
-        place = torch.arange(length, device=ranks.device) // size
-        ranks = ranks.index_select(axis, place)
-    return ranks
 
 
 def _activation(name: Activation) -> Callable[[Tensor], Tensor] | None:

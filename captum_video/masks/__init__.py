@@ -1,0 +1,21 @@
+"""Mask streams: what is kept of a clip in each of many perturbations.
+
+A stream has a length and gives any stretch of its masks as ``masks[a:b] -> (b - a, 1, T, H, W)`` in
+[0, 1], where **1 keeps the original and 0 puts the baseline in its place**. Whatever is random is
+drawn once, when the stream is made, so that a mask does not depend on how the stream is cut.
+"""
+
+from captum_video.masks.features import FeatureMaps
+from captum_video.masks.grids import RandomGrids
+from captum_video.masks.prefixes import RankedPrefixes
+from captum_video.masks.stream import MaskStream, Untouched
+from captum_video.masks.windows import SlidingWindows
+
+__all__ = [
+    "FeatureMaps",
+    "MaskStream",
+    "RandomGrids",
+    "RankedPrefixes",
+    "SlidingWindows",
+    "Untouched",
+]

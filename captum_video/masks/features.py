@@ -1,0 +1,89 @@
+"""Feature maps: what a layer of the network sees, as masks."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from captum_video.clips import Extent
+
+
+class FeatureMaps:
+    """Masks from the feature maps of one clip (SIDU, arXiv 2101.10710): one mask per channel.
+
+    Args:
+        activations: (K, T', H', W') of one clip.
+        extent: size of the clip, to which masks are upsampled (trilinear).
+        threshold: hard masks keep where a map exceeds this value; its scale is the network's.
+        quantile: or where it exceeds this quantile of all maps of the clip, in [0, 1).
+        soft: or the maps themselves, each scaled to [0, 1]. Give exactly one of the three.
+
+    Maps that keep nothing are dropped; ``channels`` tells which are left.
+
+    Raises:
+        ValueError: not exactly one rule, a quantile out of range, or no map that keeps anything.
+
+    Example:
+        >>> import torch
+        >>> from captum_video import Extent
+        >>> maps = torch.tensor([0.0, 2.0, 0.0, 0.0]).reshape(2, 1, 1, 2)
+        >>> masks = FeatureMaps(maps, Extent(1, 1, 2), threshold=1.0)
+        >>> masks.channels, masks[:].flatten()
+        (tensor([0]), tensor([0., 1.]))
+    """
+
+    def __init__(
+        self,
+        activations: Tensor,
+        extent: Extent,
+        *,
+        threshold: float | None = None,
+        quantile: float | None = None,
+        soft: bool = False,
+    ) -> None:
+        if (threshold is not None) + (quantile is not None) + soft != 1:
+            raise ValueError("feature maps: expected exactly one of threshold, quantile and soft")
+        if activations.ndim != 4:
+            raise ValueError(
+                f"activations: expected (K, T, H, W) of one clip, got {tuple(activations.shape)}"
+            )
+        if soft:
+            low, high = activations.amin((1, 2, 3), True), activations.amax((1, 2, 3), True)
+            maps = (activations - low) / (high - low).clamp_min(torch.finfo(low.dtype).tiny)
+        else:
+            if quantile is not None:
+                threshold = _quantile(activations, quantile)
+            maps = (activations > activations.new_tensor(threshold)).float()
+        self.channels = maps.flatten(1).any(1).nonzero().flatten()
+        if len(self.channels) == 0:
+            raise ValueError("feature maps: no map keeps anything; lower the threshold")
+        self._maps = maps[self.channels].float()
+        self._extent = extent
+
+    def __len__(self) -> int:
+        return len(self._maps)
+
+    def __getitem__(self, index: slice) -> Tensor:
+        return functional.interpolate(
+            self._maps[index, None], tuple(self._extent), mode="trilinear", align_corners=False
+        )
+
+    def kept_sum(self, weights: Tensor) -> Tensor:
+        """Sum of ``weights[n, i] * mask i`` over i, taken at the size of the maps.
+
+        Args:
+            weights: (N, number of masks).
+
+        Returns:
+            (N, T, H, W).
+        """
+        small = torch.einsum("ni,ithw->nthw", weights, self._maps.to(weights))
+        return functional.interpolate(
+            small[:, None], tuple(self._extent), mode="trilinear", align_corners=False
+        )[:, 0]
+
+
+def _quantile(activations: Tensor, quantile: float) -> float:
+    if not 0 <= quantile < 1:
+        raise ValueError(f"quantile: expected 0 <= quantile < 1, got {quantile}")
+    rank = int(quantile * (activations.numel() - 1)) + 1
+    return activations.flatten().kthvalue(rank).values.item()

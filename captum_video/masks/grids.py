@@ -1,0 +1,152 @@
+"""Random grids: smooth masks whose mean and covariance are known exactly."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from captum_video.clips import Extent, window_of
+
+
+class RandomGrids:
+    """Smooth random masks: coarse random grids, interpolated and shifted (RISE, arXiv 1806.07421).
+
+    Mask i is ``m_i(v) = sum_k U(v, k; s_i) g_ik``: independent bits g on the nodes k of a coarse
+    space-time grid, each kept with ``keep_probability``, a shift s drawn uniformly from one cell, and
+    U the product of three linear interpolations. As the weights U of a voxel sum to 1, the mean of
+    every mask at every voxel is exactly ``keep_probability``. RISE resizes images of masks instead;
+    the separable form is the same family and needs no resize, and gives the adjoint below.
+
+    Args:
+        extent: size of the clip.
+        grid_shape: cells over frames, height and width; at most one cell a voxel.
+        keep_probability: of a node, in (0, 1).
+        n_masks: number of masks.
+        generator: draws bits, then shifts.
+        device: where the masks are made; draws do not depend on it.
+
+    Raises:
+        ValueError: a grid finer than the clip, a probability outside (0, 1), fewer than one mask.
+
+    Example:
+        >>> import torch
+        >>> from captum_video import Extent
+        >>> masks = RandomGrids(Extent(4, 8, 8), (2, 2, 2), 0.5, 100, torch.Generator())
+        >>> len(masks), masks[10:13].shape
+        (100, torch.Size([3, 1, 4, 8, 8]))
+    """
+
+    def __init__(
+        self,
+        extent: Extent,
+        grid_shape: Sequence[int],
+        keep_probability: float,
+        n_masks: int,
+        generator: torch.Generator,
+        device: torch.device | str | None = None,
+    ) -> None:
+        grid_shape = window_of(grid_shape, "grid_shape", extent)
+        if not 0 < keep_probability < 1:
+            raise ValueError(f"keep_probability: expected 0 < p < 1, got {keep_probability}")
+        if n_masks < 1:
+            raise ValueError(f"n_samples: expected at least 1 mask, got {n_masks}")
+        self.keep_probability = keep_probability
+        self._extent, self._grid_shape = extent, grid_shape
+        cells = [-(-length // cells) for length, cells in zip(extent, grid_shape, strict=True)]
+        self._axes = [
+            _interpolation(length, cell, device) for length, cell in zip(extent, cells, strict=True)
+        ]
+        source = generator.device
+        nodes = [axis.shape[2] for axis in self._axes]
+        chance = torch.rand((n_masks, *nodes), generator=generator, device=source)
+        self._bits = (chance < keep_probability).to(device)
+        shifts = [
+            torch.randint(cell, (n_masks,), generator=generator, device=source) for cell in cells
+        ]
+        self._shifts = torch.stack(shifts, dim=1).to(device)
+
+    def __len__(self) -> int:
+        return len(self._bits)
+
+    def __getitem__(self, index: slice) -> Tensor:
+        return self.at([slice(None)] * 3, index)[:, None]
+
+    def lattice(self) -> list[Tensor]:
+        """Evenly spaced voxels along T, H and W: two per cell, at most every voxel."""
+        return [
+            torch.linspace(0, length - 1, min(length, 2 * cells)).round().long()
+            for length, cells in zip(self._extent, self._grid_shape, strict=True)
+        ]
+
+    def at(
+        self, points: Sequence[Tensor | slice], index: slice, dtype: torch.dtype = torch.float32
+    ) -> Tensor:
+        """Masks on a sub-lattice of voxels.
+
+        Args:
+            points: indices along T, H and W.
+            index: which masks.
+            dtype: of the result.
+
+        Returns:
+            (masks, points along T, along H, along W).
+        """
+        shifts = self._shifts[index]
+        frames, rows, columns = (
+            axis[:, place].to(dtype)[shift]
+            for axis, place, shift in zip(self._axes, points, shifts.T, strict=True)
+        )
+        grid = self._bits[index].to(dtype) @ columns[:, None].mT
+        grid = rows[:, None] @ grid
+        return (frames @ grid.flatten(2)).unflatten(2, grid.shape[2:])
+
+    def kept_sum(self, weights: Tensor) -> Tensor:
+        """Sum of ``weights[n, i] * mask i`` over i, at grid resolution: no mask is made.
+
+        Args:
+            weights: (N, number of masks).
+
+        Returns:
+            (N, T, H, W), in the dtype of ``weights``.
+        """
+        frames, rows, columns = (axis.to(weights) for axis in self._axes)
+        shifts = tuple(len(axis) for axis in self._axes)
+        first, second, third = self._shifts.T
+        place = (first * shifts[1] + second) * shifts[2] + third
+        bits = self._bits.flatten(1)
+        sums = []
+        for row in weights:  # one at a time: the table is the largest thing here
+            table = weights.new_zeros(shifts[0] * shifts[1] * shifts[2], bits.shape[1])
+            for part in _parts(len(bits)):
+                table.index_add_(0, place[part], bits[part] * row[part, None])
+            grid = table.unflatten(0, shifts).unflatten(3, self._bits.shape[1:])
+            grid = torch.einsum("abcijk,cwk->abijw", grid, columns)
+            grid = torch.einsum("abijw,bhj->aihw", grid, rows)
+            sums.append(torch.einsum("aihw,ati->thw", grid, frames))
+        return torch.stack(sums)
+
+    def covariances(self, points: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
+        """How masks vary together, axis by axis.
+
+        ``Cov(m(a), m(v)) = p (1 - p) K_t K_h K_w``, each K the mean over shifts of
+        ``sum_k U(a, k) U(v, k)``.
+
+        Returns:
+            K_t, K_h, K_w, each (points on the axis, length of the axis).
+        """
+        return [
+            torch.einsum("sak,svk->av", axis[:, place].to(dtype), axis.to(dtype)) / len(axis)
+            for axis, place in zip(self._axes, points, strict=True)
+        ]
+
+
+def _parts(length: int, size: int = 256) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, length, size)]
+
+
+def _interpolation(length: int, cell: int, device: torch.device | str | None) -> Tensor:
+    """Linear weights (shift, voxel, node) of voxels whose grid nodes lie ``cell`` voxels apart."""
+    shift = torch.arange(cell, device=device)[:, None, None]
+    voxel = torch.arange(length, device=device)[None, :, None]
+    node = torch.arange((length - 1 + cell - 1) // cell + 2, device=device)
+    return (1 - ((voxel + shift) / cell - node).abs()).clamp_min(0)

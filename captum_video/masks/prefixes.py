@@ -1,0 +1,35 @@
+"""Ranked prefixes: the first units of a ranking, more and more of them."""
+
+from torch import Tensor
+
+from captum_video.clips import Extent
+
+
+class RankedPrefixes:
+    """Masks that keep the first so many units of a ranking.
+
+    Args:
+        ranks: whole numbers, (T, H, W) or broadcastable to it; the unit kept first has rank 0.
+        kept: (M,), how many units mask i keeps.
+        extent: size of the clip.
+
+    Example:
+        >>> import torch
+        >>> from captum_video import Extent
+        >>> ranks = torch.tensor([2, 0, 1]).reshape(1, 1, 3)
+        >>> RankedPrefixes(ranks, torch.tensor([0, 1, 2]), Extent(1, 1, 3))[:].reshape(3, 3)
+        tensor([[0., 0., 0.],
+                [0., 1., 0.],
+                [0., 1., 1.]])
+    """
+
+    def __init__(self, ranks: Tensor, kept: Tensor, extent: Extent) -> None:
+        self._ranks = ranks.expand(extent)
+        self._kept = kept.to(ranks.device)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __getitem__(self, index: slice) -> Tensor:
+        kept = self._kept[index]
+        return (self._ranks < kept[:, None, None, None]).float()[:, None]

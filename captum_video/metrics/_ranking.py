@@ -1,0 +1,97 @@
+"""Rankings: which units of a clip a map calls important, in which order."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from captum_video.clips import Extent, Layout, clip_of, extent_of, window_of
+
+Unit = Literal["voxel", "cell", "frame"]
+Order = Literal["most", "least"]
+
+
+class Units:
+    """What is ranked, in which order, and in how many steps."""
+
+    def __init__(
+        self, unit: Unit, n_steps: int, order: Order, cell_shape: tuple[int, int, int]
+    ) -> None:
+        if unit not in ("voxel", "cell", "frame"):
+            raise ValueError(f"unit: expected 'voxel', 'cell' or 'frame', got {unit!r}")
+        if order not in ("most", "least"):
+            raise ValueError(f"order: expected 'most' or 'least', got {order!r}")
+        if not isinstance(n_steps, int) or n_steps < 1:
+            raise ValueError(f"n_steps: expected at least 1, got {n_steps!r}")
+        self.n_steps = n_steps
+        self.best_first = order == "most"
+        self._cell = window_of(cell_shape, "cell_shape")
+        self._unit = unit
+
+    def block(self, extent: Extent) -> Extent:
+        """Frames, height and width of one unit."""
+        if self._unit == "voxel":
+            return Extent(1, 1, 1)
+        if self._unit == "frame":
+            return Extent(1, extent.height, extent.width)
+        return Extent(*map(min, self._cell, extent))
+
+
+def maps_of(
+    attributions: Tensor | tuple[Tensor, ...], clips: tuple[Tensor, ...], layout: Layout
+) -> list[Tensor]:
+    """One map (N, T, H, W) per input, summed over channels.
+
+    Raises:
+        ValueError: maps that do not fit the clips.
+    """
+    given = attributions if isinstance(attributions, tuple) else (attributions,)
+    if len(given) != len(clips):
+        raise ValueError(f"attributions: expected one per input ({len(clips)}), got {len(given)}")
+    maps = []
+    for one, clip in zip(given, clips, strict=True):
+        seen = clip_of(one, layout, "attributions").detach()
+        if (
+            seen.shape[0] != clip.shape[0]
+            or seen.shape[2:] != clip.shape[2:]
+            or (seen.shape[1] not in (1, clip.shape[1]))
+        ):
+            raise ValueError(
+                f"attributions: expected {tuple(clip.shape)} as (n, c, t, h, w), got "
+                f"{tuple(seen.shape)}"
+            )
+        maps.append(seen.to(clip.device).sum(1, dtype=torch.float64))
+    return maps
+
+
+def ranks_of(maps: list[Tensor], units: Units) -> list[Tensor]:
+    """Rank of every voxel's unit, 0 for the most important, over all inputs of one clip.
+
+    Args:
+        maps: one (T, H, W) per input.
+        units: what is ranked.
+
+    Returns:
+        One (T, H, W) per input, int32.
+    """
+    pooled = []
+    for one in maps:
+        block = tuple(units.block(extent_of(one)))
+        pooled.append(functional.avg_pool3d(one[None], block, ceil_mode=True)[0])
+    values = torch.cat([one.flatten() for one in pooled])
+    best_first = values.argsort(descending=True, stable=True)
+    ranks = torch.empty_like(best_first, dtype=torch.int32)
+    ranks[best_first] = torch.arange(len(ranks), dtype=torch.int32, device=ranks.device)
+    parts = ranks.split([one.numel() for one in pooled])
+    return [
+        _to_voxels(part.view_as(small), units.block(extent_of(one)), extent_of(one))
+        for part, small, one in zip(parts, pooled, maps, strict=True)
+    ]
+
+
+def _to_voxels(ranks: Tensor, block: Extent, extent: Extent) -> Tensor:
+    for axis, (size, length) in enumerate(zip(block, extent, strict=True)):
+        place = torch.arange(length, device=ranks.device) // size
+        ranks = ranks.index_select(axis, place)
+    return ranks
