@@ -131,9 +131,10 @@ class _Ridge:
             center = features.mean(0)
             features -= center
             eigenvalues, vectors = torch.linalg.eigh(features @ features.T)
-            used = eigenvalues > 1e-12 * eigenvalues[-1]
-            vectors = features.T @ (vectors[:, used] / eigenvalues[used].sqrt())
-            return center, eigenvalues[used], vectors, cross
+            used = eigenvalues >= 1e-12 * eigenvalues[-1]
+            eigenvalues = eigenvalues[used].clamp_min(0)
+            vectors = features.T @ (vectors[:, used] / eigenvalues.clamp_min(1e-300).sqrt())
+            return center, eigenvalues, vectors, cross
         total, gram = scores.new_zeros(size), scores.new_zeros(size, size)
         cross = scores.new_zeros(len(scores), size)
         for batch in batches:
@@ -154,7 +155,8 @@ class _Ridge:
         there the criterion is 0 / 0.
         """
         penalties = _PENALTIES.to(eigenvalues)
-        damped = eigenvalues + penalties[:, None] * eigenvalues.amax().clamp_min(1e-300)  # (P, L)
+        largest = eigenvalues.amax().clamp_min(1e-100)
+        damped = eigenvalues + penalties[:, None] * largest  # (P, L)
         freedom = (eigenvalues / damped).sum(1)
         explained = rotated.square() @ ((2 * damped - eigenvalues) / damped.square()).T
         errors = (varies[:, None] - explained).clamp_min(1e-300)
@@ -167,7 +169,7 @@ class _Ridge:
         shift = torch.where(bend > 0, (left - right) / (2 * bend), 0).clamp(-1, 1)
         shift = torch.where((inner[:, 0] == best) & shift.isfinite(), shift, 0)
         step = (penalties[1] / penalties[0]).log()
-        return (penalties[best] * (shift * step).exp() * eigenvalues.amax())[:, None]
+        return (penalties[best] * (shift * step).exp() * largest)[:, None]
 
 
 def _features(masks: RandomGrids, points: list[Tensor], batch: slice, dtype: torch.dtype) -> Tensor:

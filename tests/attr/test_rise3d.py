@@ -272,6 +272,22 @@ def test_a_voxel_that_no_mask_kept_gets_the_mean_score():
     assert found.unique().numel() == 1
 
 
+@pytest.mark.filterwarnings("ignore:RISE3D. the regression")
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_very_few_masks_give_finite_maps(estimator, count):
+    found = RISE3D(TinyNet3D()).estimate(
+        torch.rand(1, 2, 4, 6, 6),
+        target=0,
+        n_samples=count,
+        grid_shape=(2, 2, 2),
+        estimator=estimator,
+        standard_errors=True,
+    )
+    assert torch.isfinite(found.maps).all()
+    assert torch.isfinite(found.standard_errors).all()
+
+
 def test_several_inputs_share_masks():
     model, inputs = TwoStreams().eval(), (torch.rand(1, 2, 4, 6, 6), torch.rand(1, 1, 4, 6, 6))
     options = {"target": 0, "n_samples": 50, "grid_shape": (2, 2, 2)}
