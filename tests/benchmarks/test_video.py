@@ -53,10 +53,12 @@ def test_interrupted_writing_leaves_the_old_file(
     path = tmp_path / "a.avi"
     write_video(path, frames_that_count(4))
 
-    def interrupt(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+    class Interrupted:
+        @staticmethod
+        def from_ndarray(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr("benchmarks_kth_mad.data.video.av.VideoFrame.from_ndarray", interrupt)
+    monkeypatch.setattr("benchmarks_kth_mad.data.video.av.VideoFrame", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_video(path, noise(8, 24, 32))
     monkeypatch.undo()
