@@ -64,16 +64,13 @@ def occlusion(model: VideoClassifier, clips: Tensor, target: Tensor, options: Op
 
 def rise(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
     """RISE on logits, by regression."""
-    grid = tuple(
-        min(cells, length) for cells, length in zip(RISE_GRID, extent_of(clips), strict=True)
-    )
     return RISE3D(model).attribute(
         clips,
         BASELINES[options.baseline],
         target,
         n_samples=options.n_samples,
         show_progress=options.show_progress,
-        grid_shape=grid,
+        grid_shape=rise_grid(clips),
         generator=torch.Generator().manual_seed(options.seed),
     )
 
@@ -81,10 +78,15 @@ def rise(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options
 def random_map(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
     """A map that knows nothing, smooth at the scale of RISE's cells: what every method must beat."""
     generator = torch.Generator().manual_seed(options.seed)
-    grid = [min(cells, length) for cells, length in zip(RISE_GRID, extent_of(clips), strict=True)]
-    small = torch.rand(len(clips), 1, *grid, generator=generator).to(clips.device)
+    small = torch.rand(len(clips), 1, *rise_grid(clips), generator=generator).to(clips.device)
     maps = torch.nn.functional.interpolate(small, tuple(extent_of(clips)), mode="trilinear")
     return maps.expand_as(clips)
+
+
+def rise_grid(clips: Tensor) -> tuple[int, int, int]:
+    """RISE's cells over frames, height and width; fewer where a clip is smaller."""
+    frames, height, width = map(min, RISE_GRID, extent_of(clips))
+    return frames, height, width
 
 
 METHODS: dict[str, Method] = {
