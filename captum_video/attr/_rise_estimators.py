@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from captum_video.masks import RandomGrids
 
@@ -154,7 +155,8 @@ class _Ridge:
         there the criterion is 0 / 0.
         """
         penalties = _PENALTIES.to(eigenvalues)
-        damped = eigenvalues + penalties[:, None] * eigenvalues.amax().clamp_min(1e-300)  # (P, L)
+        largest = functional.pad(eigenvalues, (0, 1)).amax()  # 0 where masks do not differ
+        damped = eigenvalues + penalties[:, None] * largest.clamp_min(1e-300)  # (P, L)
         freedom = (eigenvalues / damped).sum(1)
         explained = rotated.square() @ ((2 * damped - eigenvalues) / damped.square()).T
         errors = (varies[:, None] - explained).clamp_min(1e-300)
@@ -167,7 +169,7 @@ class _Ridge:
         shift = torch.where(bend > 0, (left - right) / (2 * bend), 0).clamp(-1, 1)
         shift = torch.where((inner[:, 0] == best) & shift.isfinite(), shift, 0)
         step = (penalties[1] / penalties[0]).log()
-        return (penalties[best] * (shift * step).exp() * eigenvalues.amax())[:, None]
+        return (penalties[best] * (shift * step).exp() * largest)[:, None]
 
 
 def _features(masks: RandomGrids, points: list[Tensor], batch: slice, dtype: torch.dtype) -> Tensor:
