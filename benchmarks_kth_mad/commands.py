@@ -15,12 +15,13 @@ from benchmarks_kth_mad.evaluation import (
     explain,
     load_curves,
     load_explained,
+    load_rows,
     measure,
     save_curves,
     save_explained,
 )
 from benchmarks_kth_mad.evaluation import predict as predict_clips
-from benchmarks_kth_mad.files import whole_file
+from benchmarks_kth_mad.files import make_folder, whole_file
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models import Checkpoint, load_checkpoint, save_checkpoint
 from benchmarks_kth_mad.runs import Manifest, Run, Source, require
@@ -49,6 +50,7 @@ def train(
     """Train on the training split, test once on the test split, keep model and manifest."""
     training_set = source.dataset("train", clip, random_start=True, seed=recipe.seed)
     test_set = source.dataset("test", clip)
+    make_folder(run.folder)  # or an hour of training ends at a folder that can not be
     trained = train_model(
         model,
         training_set,
@@ -57,6 +59,7 @@ def train(
         weights=weights,
         show_progress=sys.stderr.isatty(),
     )
+    run.drop(run.manifest, run.predictions, run.attributions, run.rows, run.curves, run.report)
     save_checkpoint(run.checkpoint, trained.checkpoint)
     manifest = Manifest(
         source, model, recipe.seed, trained.accuracy, trained.clips, trained.unseen_persons
@@ -91,6 +94,7 @@ def attribute(
     checkpoint = _checkpoint(run)
     dataset = source.dataset("test", checkpoint.clip)
     explained = explain(checkpoint, dataset, methods, options, n_clips, device)
+    run.drop(run.rows, run.curves, run.report)
     save_explained(run, explained)
     print(f"explained {len(explained.names)} clips by {', '.join(methods)}: {run.attributions}")
 
@@ -103,6 +107,7 @@ def evaluate(
     rows, curves = measure(
         checkpoint, load_explained(run), metrics, unit, n_steps, baseline, device
     )
+    run.drop(run.rows, run.report)
     save_curves(run, curves)
     with whole_file(run.rows) as path:
         rows.to_csv(path, index=False)
@@ -111,17 +116,14 @@ def evaluate(
 
 def report(run: Run, n_pictures: int) -> None:
     """Print the table, draw the pictures, write the report."""
-    import pandas as pd
-
     from benchmarks_kth_mad.report import draw, summary, write_report
     from benchmarks_kth_mad.report.tables import as_text
 
     manifest = run.load_manifest()
-    explained, curves = load_explained(run), load_curves(run)
-    require(run.rows, "evaluate")
-    rows = pd.read_csv(run.rows)
+    explained, curves, rows = load_explained(run), load_curves(run), load_rows(run)
     table = summary(rows)
-    names = draw(run, explained, curves, manifest.source.classes, n_pictures)
+    unit = str(rows["unit"].iloc[0])
+    names = draw(run, explained, curves, manifest.source.classes, unit, n_pictures)
     write_report(run, manifest, rows, table, names)
     print(f"\n{as_text(table)}\n\n{manifest.claim}\n\nreport    {run.report}")
     for name in names:
@@ -146,4 +148,10 @@ def memory(frames: int, size: int) -> None:
 
 def _checkpoint(run: Run) -> Checkpoint:
     require(run.checkpoint, "train")
-    return load_checkpoint(run.checkpoint)
+    checkpoint, expected = load_checkpoint(run.checkpoint), run.load_manifest().source.classes
+    if checkpoint.classes != expected:
+        raise BenchmarkError(
+            f"{run.checkpoint}: expected the model of {run.manifest}, of classes "
+            f"{', '.join(expected)}, got one of {', '.join(checkpoint.classes)}; run train again"
+        )
+    return checkpoint

@@ -20,6 +20,7 @@ from captum_video.metrics import Deletion, Insertion
 
 METRICS = {"insertion": Insertion, "deletion": Deletion}
 Unit = Literal["voxel", "cell", "frame"]
+_COLUMNS = ["metric", "method", "clip", "label", "explained", "baseline", "unit", "area"]
 
 
 @dataclass(frozen=True)
@@ -126,12 +127,37 @@ def load_explained(run: Run) -> Explained:
     """
     require(run.attributions, "attribute")
     try:
-        content = torch.load(run.attributions, weights_only=True)
-        return Explained(**content)
+        explained = Explained(**torch.load(run.attributions, weights_only=True))
+        parts = [explained.clips, explained.labels, explained.targets, *explained.maps.values()]
+        if any(len(part) != len(explained.names) for part in parts):
+            raise ValueError("a part for some of the clips only")
+        return explained
     except Exception as error:  # zip, pickle and type errors: whatever a foreign file gives
         raise BenchmarkError(
             f"{run.attributions}: not maps that can be read; run attribute again"
         ) from error
+
+
+def load_rows(run: Run) -> pd.DataFrame:
+    """Read the areas that `measure` gave: one row per metric, method and clip.
+
+    Raises:
+        BenchmarkError: no such file, not one of ours, or one that lacks rows.
+    """
+    require(run.rows, "evaluate")
+    try:
+        rows = pd.read_csv(run.rows, dtype={"area": float})[_COLUMNS]
+        keys = rows[["metric", "method", "clip"]]
+        whole = len(rows) == keys.nunique().prod() and not keys.duplicated().any()
+        if rows.empty or not whole or rows.isna().any(axis=None):
+            raise ValueError("rows are missing, or there twice")
+        if not set(rows["metric"]) <= set(METRICS):
+            raise ValueError("rows of another metric")
+    except (ValueError, KeyError) as error:
+        raise BenchmarkError(
+            f"{run.rows}: not rows that can be read; run evaluate again"
+        ) from error
+    return rows
 
 
 def measure(
@@ -152,7 +178,7 @@ def measure(
     clips, targets = explained.clips.to(device), explained.targets.to(device)
     rows: list[dict[str, object]] = []
     curves: dict[str, dict[str, Curve]] = {}
-    pairs = [(metric, method) for metric in metrics for method in explained.maps]
+    pairs = [(metric, method) for metric in dict.fromkeys(metrics) for method in explained.maps]
     for metric, method in tqdm(pairs, desc="metrics", leave=False, disable=None):
         if metric not in METRICS:
             raise BenchmarkError(f"metric {metric!r}: expected one of {', '.join(METRICS)}")
@@ -200,10 +226,15 @@ def load_curves(run: Run) -> dict[str, dict[str, Curve]]:
     require(run.curves, "evaluate")
     try:
         content = torch.load(run.curves, weights_only=True)
-        return {
-            metric: {method: Curve(*parts) for method, parts in methods.items()}
-            for metric, methods in content.items()
+        curves = {
+            metric: {method: Curve(*parts) for method, parts in content[metric].items()}
+            for metric in METRICS
+            if metric in content
         }
+        areas = [curve.area for methods in curves.values() for curve in methods.values()]
+        if len(curves) != len(content) or not torch.stack(areas).isfinite().all():
+            raise ValueError("not curves, or of another metric")
+        return curves
     except Exception as error:  # zip, pickle and type errors: whatever a foreign file gives
         raise BenchmarkError(
             f"{run.curves}: not curves that can be read; run evaluate again"

@@ -5,12 +5,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks_kth_mad.errors import BenchmarkError
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it.
+
+    Raises:
+        BenchmarkError: a file is in the way, or the place can not be written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BenchmarkError(
+            f"{path}: no folder can be made there ({error.strerror}); choose another"
+        ) from error
+
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Give a path to write to beside ``path``, and rename it once the block ends well."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     partial = path.with_name(f".{os.getpid()}.partial.{path.name}")
     try:
         yield partial

@@ -88,6 +88,11 @@ class Run:
         with whole_file(self.manifest) as path:
             path.write_text(json.dumps(content, indent=2) + "\n")
 
+    def drop(self, *files: Path) -> None:
+        """Remove what an earlier model or earlier maps gave, or a report would mix the two."""
+        for file in files:
+            file.unlink(missing_ok=True)
+
     def load_manifest(self) -> Manifest:
         """Read what the run was made with.
 
@@ -98,7 +103,7 @@ class Run:
         try:
             content = json.loads(self.manifest.read_text())
             source = content.pop("source")
-            source["classes"] = tuple(source["classes"])
+            source["classes"] = tuple(map(str, source["classes"]))
             content["unseen_persons"] = tuple(content["unseen_persons"])
             return Manifest(source=Source(**source), **content)
         except (ValueError, KeyError, TypeError) as error:

@@ -49,7 +49,7 @@ class Recipe:
     def __post_init__(self) -> None:
         least = {"epochs": 1, "batch_size": 1, "weight_decay": 0, "seed": 0, "workers": 0}
         for name, minimum in least.items():
-            if getattr(self, name) < minimum:
+            if not getattr(self, name) >= minimum:  # nan is not
                 raise BenchmarkError(
                     f"training {name}: expected at least {minimum}, got {getattr(self, name)}"
                 )

@@ -13,6 +13,7 @@ from benchmarks_kth_mad.data.kth import MASK_FOLDER, save_masks
 from benchmarks_kth_mad.data.kth_index import SEQUENCE_FILE, Video, check_classes
 from benchmarks_kth_mad.data.video import write_video
 from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.files import make_folder
 
 _SPLIT_TITLES = ("Training:  ", "Validation:", "Test:      ")
 DEFAULT_RENDER = RenderSettings()
@@ -46,7 +47,7 @@ def render_kth(
         raise BenchmarkError(
             f"{root}: exists and is not empty; choose another folder, or --overwrite"
         )
-    root.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(root.parent)
     partial = root.with_name(f".{root.name}.{os.getpid()}.partial")
     try:
         _render_into(partial, actions, settings, progress)

@@ -27,6 +27,7 @@ def draw(
     explained: Explained,
     curves: dict[str, dict[str, Curve]],
     classes: Sequence[str],
+    unit: str = "voxel",
     n_clips: int = 2,
 ) -> list[str]:
     """Draw the curves and the first clips of different classes.
@@ -40,7 +41,7 @@ def draw(
             methods,
             band="bootstrap",
             title=metric.capitalize(),
-            x_label=f"share of voxels {_DONE[metric]}",
+            x_label=f"share of {unit}s {_DONE[metric]}",
             y_label="probability of the predicted class",
         )
         names.append(_save(run, f"{metric}.png", figure))

@@ -1,0 +1,111 @@
+"""Every method of the benchmark explains a clip of the benchmark's model."""
+
+import pytest
+import torch
+
+from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.methods import (
+    BASELINES,
+    METHODS,
+    Options,
+    attribute,
+    last_spatiotemporal_layer,
+)
+from benchmarks_kth_mad.models import VideoClassifier, build_model
+
+FEW = Options(n_samples=80)
+TARGETS = torch.tensor([0, 1])
+
+
+@pytest.fixture(scope="module")
+def model() -> VideoClassifier:
+    torch.manual_seed(0)
+    return build_model("r3d_small", 2, 1).eval()
+
+
+@pytest.fixture
+def clips() -> torch.Tensor:
+    return torch.rand(2, 1, 8, 24, 32)
+
+
+@pytest.mark.filterwarnings("ignore:RISE3D")
+@pytest.mark.parametrize("name", METHODS)
+def test_maps_fit_the_clips(name: str, model: VideoClassifier, clips: torch.Tensor) -> None:
+    before, state = clips.clone(), torch.random.get_rng_state()
+    maps = attribute(name, model, clips, TARGETS, FEW)
+    assert maps.shape == clips.shape
+    assert maps.isfinite().all()
+    assert not maps.requires_grad
+    assert torch.equal(clips, before)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert torch.equal(maps, attribute(name, model, clips, TARGETS, FEW))
+
+
+@pytest.mark.filterwarnings("ignore:RISE3D")
+@pytest.mark.parametrize("name", ["rise", "random"])
+def test_the_seed_decides(name: str, model: VideoClassifier, clips: torch.Tensor) -> None:
+    other = Options(n_samples=80, seed=1)
+    first = attribute(name, model, clips, TARGETS, FEW)
+    assert not torch.allclose(first, attribute(name, model, clips, TARGETS, other))
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_baselines(baseline: str, model: VideoClassifier, clips: torch.Tensor) -> None:
+    maps = attribute("occlusion", model, clips, TARGETS, Options(baseline=baseline))
+    assert maps.isfinite().all()
+    assert maps.abs().max() > 0
+
+
+def test_a_still_clip_hides_nothing_behind_its_mean_frame(model: VideoClassifier) -> None:
+    still = torch.rand(1, 1, 1, 24, 32).expand(1, 1, 8, 24, 32)
+    maps = attribute("occlusion", model, still, TARGETS[:1], Options(baseline="frame-mean"))
+    torch.testing.assert_close(maps, torch.zeros_like(maps), atol=1e-5, rtol=0)
+
+
+def test_random_map_knows_neither_model_nor_clip(
+    model: VideoClassifier, clips: torch.Tensor
+) -> None:
+    maps = attribute("random", model, clips, TARGETS, FEW)
+    assert torch.equal(maps, attribute("random", model, clips + 1, 1 - TARGETS, FEW))
+    assert not torch.equal(maps[0], maps[1])
+    assert maps.min() >= 0
+    assert maps.max() <= 1
+    assert abs(maps.mean() - 0.5) < 0.1
+
+
+def test_grids_shrink_with_the_clip(model: VideoClassifier) -> None:
+    tiny = torch.rand(1, 1, 2, 4, 4)
+    for name in ("occlusion", "random"):
+        assert attribute(name, model, tiny, TARGETS[:1], FEW).shape == tiny.shape
+
+
+def test_gradcam_takes_the_last_layer_with_frames_and_pixels(
+    model: VideoClassifier, clips: torch.Tensor
+) -> None:
+    layer = last_spatiotemporal_layer(model, clips[:1])
+    assert layer.startswith("network.layer3")
+    by_default = attribute("gradcam", model, clips, TARGETS, FEW)
+    named = attribute("gradcam", model, clips, TARGETS, Options(layer=layer))
+    assert torch.equal(by_default, named)
+    other = attribute("gradcam", model, clips, TARGETS, Options(layer="network.layer1"))
+    assert not torch.equal(by_default, other)
+
+
+def test_a_clip_too_short_for_gradcam(model: VideoClassifier) -> None:
+    with pytest.raises(BenchmarkError, match="gradcam: no layer keeps frames and pixels apart"):
+        attribute("gradcam", model, torch.rand(1, 1, 1, 8, 8), TARGETS[:1], FEW)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("nope", FEW, "method 'nope': expected one of gradcam, occlusion, rise, random"),
+        ("gradcam", Options(layer="nope"), "gradcam: layer 'nope' is not in the model; it has"),
+        ("rise", Options(n_samples=0), "rise: n_samples: expected at least 1 mask, got 0"),
+    ],
+)
+def test_refused(
+    name: str, options: Options, message: str, model: VideoClassifier, clips: torch.Tensor
+) -> None:
+    with pytest.raises(BenchmarkError, match=message):
+        attribute(name, model, clips, TARGETS, options)
