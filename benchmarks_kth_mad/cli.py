@@ -167,6 +167,17 @@ def _speed(options: argparse.Namespace) -> None:
         )
 
 
+def _convergence(options: argparse.Namespace) -> None:
+    commands.convergence(
+        Run(options.run),
+        options.clips,
+        options.counts,
+        options.converged,
+        options.baseline,
+        resolve_device(options.device),
+    )
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "render": _render,
     "train": _train,
@@ -176,4 +187,5 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "report": _report,
     "demo": _demo,
     "speed": _speed,
+    "convergence": _convergence,
 }

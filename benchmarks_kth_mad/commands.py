@@ -146,6 +146,27 @@ def memory(frames: int, size: int) -> None:
     print(memory_table(frames, size).to_markdown(index=False))
 
 
+def convergence(
+    run: Run, n_clips: int, counts: Sequence[int], converged: int, baseline: str, device: str
+) -> None:
+    """Print RISE's error over the number of masks."""
+    from benchmarks_kth_mad.convergence import convergence_table
+
+    checkpoint, explained = _checkpoint(run), load_explained(run)
+    n_all = len(explained.names)
+    chosen = sorted({index * n_all // n_clips for index in range(min(n_clips, n_all))})
+    print(f"clips: {', '.join(explained.names[index] for index in chosen)}")
+    table = convergence_table(
+        checkpoint.model.to(device),
+        explained.clips[chosen].to(device),
+        explained.targets[chosen].to(device),
+        counts,
+        converged,
+        baseline,
+    )
+    print(table.to_markdown(index=False, floatfmt=".3f"))
+
+
 def _checkpoint(run: Run) -> Checkpoint:
     require(run.checkpoint, "train")
     checkpoint, expected = load_checkpoint(run.checkpoint), run.load_manifest().source.classes

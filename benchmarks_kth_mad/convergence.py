@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from benchmarks_kth_mad.evaluation import Explained
 from benchmarks_kth_mad.methods import BASELINES, rise_grid
 from captum_video.attr import RISE3D
 
@@ -17,7 +16,8 @@ CONVERGED_SEED = 10_000
 
 def convergence_table(
     model: nn.Module,
-    explained: Explained,
+    clips: Tensor,
+    targets: Tensor,
     counts: Sequence[int],
     converged: int,
     baseline: str,
@@ -27,7 +27,8 @@ def convergence_table(
 
     Args:
         model: clips to logits.
-        explained: clips and targets.
+        clips: (N, C, T, H, W).
+        targets: (N,), the class explained.
         counts: numbers of masks.
         converged: masks of the map that counts as true, by regression; drawn on their own.
         baseline: what hides; see `benchmarks_kth_mad.methods.BASELINES`.
@@ -46,11 +47,11 @@ def convergence_table(
                 count: int, estimator: str, seed: int, score: nn.Module = score
             ) -> tuple[Tensor, Tensor | None]:
                 found = RISE3D(score).estimate(
-                    explained.clips,
+                    clips,
                     BASELINES[baseline],
-                    explained.targets,
+                    targets,
                     n_samples=count,
-                    grid_shape=rise_grid(explained.clips),
+                    grid_shape=rise_grid(clips),
                     estimator=estimator,  # type: ignore[arg-type]
                     generator=torch.Generator().manual_seed(seed),
                 )

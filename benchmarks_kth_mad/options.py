@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
         one = names.add_parser(
             name,
             help=text,
-            description=text.capitalize() + ".",
+            description=f"{text[0].upper()}{text[1:]}.",
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
         one.add_argument("--seed", type=_whole(0), default=0, help="of everything random")
@@ -86,6 +86,17 @@ def build_parser() -> argparse.ArgumentParser:
     speed.add_argument("--rounds", type=_whole(1), default=5, help="of which medians are taken")
     speed.add_argument("--bfloat16", action="store_true", help="autocast the network")
     speed.add_argument("--memory", action="store_true", help="memory over masks instead of time")
+
+    convergence = add("convergence", "print RISE's error over the number of masks, by estimator")
+    convergence.add_argument("--clips", type=_whole(1), default=2, help="of those explained")
+    convergence.add_argument(
+        "--counts", type=_whole(1), nargs="+", default=[100, 250, 500, 1000], help="of masks"
+    )
+    convergence.add_argument(
+        "--converged", type=_whole(1), default=6000, help="masks of the map that counts as true"
+    )
+    _add_baseline(convergence)
+    _add_run(convergence)
     return parser
 
 
