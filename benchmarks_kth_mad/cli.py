@@ -54,6 +54,12 @@ def _source(options: argparse.Namespace, known: Source | None = None) -> Source:
             f"--classes {' '.join(given['classes'])}: the model was trained on "
             f"{' '.join(known.classes)}; name these, or train again"
         )
+    elsewhere = given.get("root", known.root) != known.root
+    if given.get("split_by", known.split_by) != known.split_by and not elsewhere:
+        raise BenchmarkError(
+            f"--split-by {given['split_by']}: the model was trained on this set divided by "
+            f"{known.split_by}, so its test clips would be some that it has learned; train again"
+        )
     return replace(known, **given)
 
 

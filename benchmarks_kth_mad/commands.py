@@ -77,7 +77,9 @@ def predict(run: Run, source: Source, split: str, device: str) -> None:
         rows.to_csv(path, index=False)
     right = (rows["label"] == rows["predicted"]).sum()
     print(f"{right} of {len(rows)} clips of split {split} right, rows in {run.predictions}")
-    print(run.load_manifest().claim)
+    manifest = run.load_manifest()
+    if source == manifest.source:
+        print(manifest.claim)
 
 
 def attribute(

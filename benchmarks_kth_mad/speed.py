@@ -48,7 +48,8 @@ def ratio_table(
         device: ``"cpu"`` or ``"cuda"``.
         frames: of the clip.
         size: its height and width.
-        rounds: how often everything is timed, in turn; medians are reported.
+        rounds: how often everything is timed, each between two runs of the floor; medians are
+            reported.
         autocast: bfloat16 for the network, in the floor as well.
         captum: time Captum's occlusion too, which takes longer.
 
@@ -59,34 +60,37 @@ def ratio_table(
     model = r3d_18().eval().to(device)
     clip = torch.rand(1, 3, frames, size, size, device=device)
     window = (frames // 2, size // 4, size // 4)
-    works = _works(model, clip, window, BATCH[device], captum)
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
+    works = _works(model, clip, window, captum)
+    plain = clip.repeat(BATCH[device], 1, 1, 1, 1)
+    floor = Work(_forward(model, plain), BATCH[device])
+    ratios: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
     with torch.autocast(device, torch.bfloat16, enabled=autocast):
-        for work in works.values():  # first runs compile and allocate
+        for work in (floor, *works.values()):  # first runs compile and allocate
             work.run()
         for _ in tqdm(range(rounds), desc="rounds", disable=None):
+            before = _time(floor, device)
             for name, work in works.items():
-                seconds[name].append(_time(work, device))
-    floor = seconds.pop("floor")
-    rows = []
-    for name, taken in seconds.items():
-        wall = median(own[0] / base[0] for own, base in zip(taken, floor, strict=True))
-        cpu = median(own[1] / base[1] for own, base in zip(taken, floor, strict=True))
-        rows.append(
-            {"work": name, "passes": works[name].passes, "wall / floor": wall, "CPU / floor": cpu}
-        )
+                own, after = _time(work, device), _time(floor, device)
+                ratios[name].append(
+                    (2 * own[0] / (before[0] + after[0]), 2 * own[1] / (before[1] + after[1]))
+                )
+                before = after
+    rows = [
+        {
+            "work": name,
+            "passes": works[name].passes,
+            "wall / floor": median(wall for wall, _ in found),
+            "CPU / floor": median(cpu for _, cpu in found),
+        }
+        for name, found in ratios.items()
+    ]
     table = pd.DataFrame(rows).round(3)
     return table if device == "cpu" else table.drop(columns="CPU / floor")
 
 
 def _works(
-    model: nn.Module, clip: Tensor, window: tuple[int, int, int], batch: int, captum: bool
+    model: nn.Module, clip: Tensor, window: tuple[int, int, int], captum: bool
 ) -> dict[str, Work]:
-    def floor() -> None:
-        with torch.inference_mode():
-            for _ in range(4):
-                model(plain)
-
     def rise() -> None:
         RISE3D(model).attribute(clip, target=0, n_samples=16)
 
@@ -102,16 +106,14 @@ def _works(
 
         return run
 
-    plain = clip.repeat(batch, 1, 1, 1, 1).contiguous(memory_format=torch.channels_last_3d)
     maps = torch.rand_like(clip)
     works = {
-        "floor": Work(floor, 4 * batch),
         "RISE3D": Work(rise, 16),
         "SpatioTemporalOcclusion": Work(occlusion, 33),
         "Insertion": Work(lambda: insertion(model, clip, maps, target=0, n_steps=15), 16),
         "Deletion": Work(lambda: deletion(model, clip, maps, target=0, n_steps=15), 16),
         "GradCAM3D": Work(lambda: GradCAM3D(model, "layer4").attribute(clip, target=0), 1),
-        "one forward pass, one clip": Work(lambda: _one_pass(model, clip), 1),
+        "one forward pass, one clip": Work(_forward(model, clip), 1),
     }
     if captum:
         works["Captum Occlusion, 1 per pass"] = Work(captum_occlusion(1), 33)
@@ -119,9 +121,15 @@ def _works(
     return works
 
 
-def _one_pass(model: nn.Module, clip: Tensor) -> None:
-    with torch.inference_mode():
-        model(clip.contiguous(memory_format=torch.channels_last_3d))
+def _forward(model: nn.Module, clips: Tensor) -> Callable[[], None]:
+    """A plain forward pass, in the memory format that suits 3-D convolutions."""
+    clips = clips.contiguous(memory_format=torch.channels_last_3d)
+
+    def run() -> None:
+        with torch.inference_mode():
+            model(clips)
+
+    return run
 
 
 def _time(work: Work, device: str) -> tuple[float, float]:
@@ -137,13 +145,13 @@ def _time(work: Work, device: str) -> tuple[float, float]:
 
 
 def memory_table(frames: int = 16, size: int = 112) -> pd.DataFrame:
-    """Peak memory that RISE adds to a process, for few and for many masks.
+    """Peak memory that RISE adds to a process that has run it with eight masks, by masks.
 
     The network is a mean over the clip, so that what is measured is the method and its engine. Each
     count runs in a process of its own.
 
     Returns:
-        One row per number of masks: MiB above what the process held before.
+        One row per number of masks: MiB above that.
     """
     context = multiprocessing.get_context("spawn")
     rows = []

@@ -16,6 +16,7 @@ from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.files import make_folder
 
 _SPLIT_TITLES = ("Training:  ", "Validation:", "Test:      ")
+_HEADING = "Rendered people and places in the layout of the KTH action set."
 DEFAULT_RENDER = RenderSettings()
 
 
@@ -32,7 +33,7 @@ def render_kth(
         root: folder to write; it appears only when the set is complete.
         actions: some of the six; all by default.
         settings: how many persons, sequences, frames, and their size.
-        overwrite: replace a folder that holds something.
+        overwrite: replace a set that was rendered before; never anything else.
         progress: called with videos done and videos in all, after each.
 
     Returns:
@@ -43,10 +44,7 @@ def render_kth(
     """
     root = Path(root)
     actions = check_classes(actions)
-    if root.exists() and not overwrite and (not root.is_dir() or any(root.iterdir())):
-        raise BenchmarkError(
-            f"{root}: exists and is not empty; choose another folder, or --overwrite"
-        )
+    _check_free(root, overwrite)
     make_folder(root.parent)
     partial = root.with_name(f".{root.name}.{os.getpid()}.partial")
     try:
@@ -55,6 +53,21 @@ def render_kth(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return root
+
+
+def _check_free(root: Path, overwrite: bool) -> None:
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return
+    if not overwrite:
+        raise BenchmarkError(
+            f"{root}: exists and is not empty; choose another folder, or --overwrite"
+        )
+    file = root / SEQUENCE_FILE
+    if not file.is_file() or not file.read_bytes().startswith(_HEADING.encode("ascii")):
+        raise BenchmarkError(
+            f"{root}: holds something that was not rendered, which --overwrite does not touch; "
+            f"choose another folder"
+        )
 
 
 def _swap_in(partial: Path, root: Path) -> None:
@@ -110,7 +123,7 @@ def _combinations(
 
 
 def _sequence_lines(videos: Sequence[Video], persons: int) -> Iterator[str]:
-    yield "Rendered people and places in the layout of the KTH action set."
+    yield _HEADING
     for title, numbers in zip(_SPLIT_TITLES, split_persons(persons), strict=True):
         yield f"{title} person" + ", ".join(f"{number:02d}" for number in numbers)
     yield ""

@@ -56,8 +56,8 @@ def coverage(masks: RandomGrids, scores: Tensor, with_errors: bool = False) -> E
 def regression(masks: RandomGrids, scores: Tensor, with_errors: bool = False) -> Estimate:
     """The linear part of the score in closed form, and the sampled mean of what is not linear.
 
-    Ridge regression of the scores on the masks' values at a lattice of voxels (about two per cell
-    and axis; the penalty by generalised cross-validation) is a control variate: how its map looks
+    Ridge regression of the scores on the masks' values at a lattice of voxels (three per two
+    cells and axis; the penalty by generalised cross-validation) is a control variate: how its map looks
     is known exactly from the covariance of the masks, and only the leave-one-out residuals are left
     to be averaged. The expectation is RISE's own; the error is smaller the more linear the score.
 
@@ -143,7 +143,8 @@ class _Ridge:
             gram.addmm_(features.T, features)
             cross.addmm_(scores[:, batch], features)
         center = total / len(masks)
-        eigenvalues, vectors = torch.linalg.eigh(gram - len(masks) * torch.outer(center, center))
+        gram.addr_(center, center, alpha=-len(masks))
+        eigenvalues, vectors = torch.linalg.eigh(gram)
         return center, eigenvalues.clamp_min(0), vectors, cross
 
     @staticmethod

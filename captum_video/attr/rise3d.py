@@ -114,7 +114,7 @@ class RISE3D(PerturbationAttribution):
 
         Cost:
             ``n_samples`` passes per clip; memory of one chunk of clips, and for the regression of
-            the square of about eight times the number of grid cells.
+            the square of about four times the number of grid cells (20 MiB for 4 x 7 x 7).
 
         Randomness:
             All from ``generator``; None is a generator seeded with 0, so that a call repeats

@@ -72,10 +72,14 @@ class RandomGrids:
         return self.at([slice(None)] * 3, index)[:, None]
 
     def lattice(self) -> list[Tensor]:
-        """Evenly spaced voxels along T, H and W: two per cell, at most every voxel."""
+        """Evenly spaced voxels along T, H and W: three per two cells, at most every voxel.
+
+        Twice as many as cells describe smooth masks hardly better, for four times the memory.
+        """
+        counts = [-(-3 * cells // 2) for cells in self._grid_shape]
         return [
-            torch.linspace(0, length - 1, min(length, 2 * cells)).round().long()
-            for length, cells in zip(self._extent, self._grid_shape, strict=True)
+            torch.linspace(0, length - 1, min(length, count)).round().long()
+            for length, count in zip(self._extent, counts, strict=True)
         ]
 
     def at(

@@ -98,6 +98,14 @@ def test_another_file_for_the_sequences(
     assert "no row such as 'person01_walking_d1 frames 1-75" in train_refused(set_copy)
 
 
+@pytest.mark.parametrize("name", ["predict", "attribute"])
+def test_another_split_of_the_training_set(
+    refused: Callable[..., str], run_copy: Path, name: str
+) -> None:
+    line = refused(name, "--run", run_copy, "--split-by", "sequence")
+    assert "its test clips would be some that it has learned" in line
+
+
 def test_one_person_split_by_person(train_refused: Refused, one_person: Path) -> None:
     for options in ([], ["--skip-missing"]):
         line = train_refused(one_person, *options)

@@ -158,13 +158,22 @@ def test_refuses_a_folder_that_holds_something(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
 
 
-def test_overwrites_when_told(tmp_path: Path) -> None:
+def test_overwrites_a_rendered_set_when_told(tmp_path: Path) -> None:
     root = tmp_path / "set"
-    root.mkdir()
+    render_kth(root, ["walking"], TINY)
     (root / "old.txt").write_text("old")
     render_kth(root, ["walking"], TINY, overwrite=True)
     assert not (root / "old.txt").exists()
     assert list(tmp_path.iterdir()) == [root]
+
+
+def test_never_overwrites_what_was_not_rendered(tmp_path: Path) -> None:
+    root = tmp_path / "real"
+    root.mkdir()
+    (root / "00sequences.txt").write_text("person01_walking_d1\tframes\t1-75\n")
+    with pytest.raises(BenchmarkError, match="not rendered, which --overwrite does not touch"):
+        render_kth(root, ["walking"], TINY, overwrite=True)
+    assert [path.name for path in root.iterdir()] == ["00sequences.txt"]
 
 
 def test_progress_and_interruption_leave_nothing(tmp_path: Path) -> None:
