@@ -170,6 +170,8 @@ def _graph_from(layer: nn.Module, at_input: bool) -> Iterator[list[Tensor]]:
         return leaf.clone()  # so that the network may go on in place
 
     def before(module: nn.Module, args: tuple) -> tuple:
+        if not args:
+            raise TypeError(f"layer {type(layer).__name__}: expected a positional input, got none")
         return (cut(args[0]), *args[1:])
 
     def after(module: nn.Module, args: tuple, output: Any) -> Tensor:
