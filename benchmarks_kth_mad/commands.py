@@ -19,6 +19,7 @@ from benchmarks_kth_mad.evaluation import (
     measure,
     save_curves,
     save_explained,
+    spread_evenly,
 )
 from benchmarks_kth_mad.evaluation import predict as predict_clips
 from benchmarks_kth_mad.files import make_folder, whole_file
@@ -155,8 +156,7 @@ def convergence(
     from benchmarks_kth_mad.convergence import convergence_table
 
     checkpoint, explained = _checkpoint(run), load_explained(run)
-    n_all = len(explained.names)
-    chosen = sorted({index * n_all // n_clips for index in range(min(n_clips, n_all))})
+    chosen = spread_evenly(len(explained.names), n_clips)
     print(f"clips: {', '.join(explained.names[index] for index in chosen)}")
     table = convergence_table(
         checkpoint.model.to(device),

@@ -85,9 +85,7 @@ def explain(
     Returns:
         Everything on the CPU.
     """
-    n_clips = min(n_clips, len(dataset))
-    chosen = [index * len(dataset) // n_clips for index in range(n_clips)]
-    items = [dataset[index] for index in chosen]
+    items = [dataset[index] for index in spread_evenly(len(dataset), n_clips)]
     clips = torch.stack([item["clip"] for item in items])
     model = checkpoint.model.to(device)
     on_device = clips.to(device)
@@ -104,6 +102,12 @@ def explain(
         targets=targets.cpu(),
         maps=maps,
     )
+
+
+def spread_evenly(available: int, wanted: int) -> list[int]:
+    """Indices of so many of the available, spread evenly; of all where there are fewer."""
+    count = min(available, wanted)
+    return [index * available // count for index in range(count)]
 
 
 def save_explained(run: Run, explained: Explained) -> None:

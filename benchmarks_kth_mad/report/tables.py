@@ -25,18 +25,20 @@ def summary(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
         over clips, and the share of clips on which the method beats the random map (empty for the
         random map itself, and where there is none).
     """
-    table = []
-    for metric, of_metric in rows.groupby("metric", sort=False):
+    table: list[dict[str, object]] = []
+    for metric, better in BETTER.items():
+        of_metric = rows[rows["metric"] == metric]
+        methods = of_metric["method"].unique()
         areas = of_metric.pivot(index="clip", columns="method", values="area")
-        better = BETTER[str(metric)]
-        for method in of_metric["method"].unique():
+        means = areas.mean()
+        for method in sorted(methods, key=lambda name: means[name], reverse=better == "higher"):
             mine = areas[method]
             low, high = _bootstrap(torch.tensor(mine.to_numpy(copy=True)), seed)
             row = {
                 "metric": f"{metric} ({better} is better)",
                 "method": method,
                 "clips": len(mine),
-                "mean area": mine.mean(),
+                "mean area": means[method],
                 "95 % interval": f"{low:.3f} to {high:.3f}",
                 "beats random": None,
             }
@@ -44,15 +46,7 @@ def summary(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
                 gain = mine - areas["random"] if better == "higher" else areas["random"] - mine
                 row["beats random"] = f"{(gain > 0).mean():.0%}"
             table.append(row)
-    found = pd.DataFrame(table)
-    falls = found["metric"].str.contains("higher")
-    order = found["mean area"].where(~falls, -found["mean area"])
-    return (
-        found.assign(order=order)
-        .sort_values(["metric", "order"], ascending=[False, True], kind="stable")
-        .drop(columns="order")
-        .reset_index(drop=True)
-    )
+    return pd.DataFrame(table)
 
 
 def _bootstrap(values: torch.Tensor, seed: int, draws: int = 2000) -> tuple[float, float]:

@@ -101,8 +101,7 @@ class _Ridge:
         self.coefficients = rotated_coefficients @ vectors.T
         self.intercepts = mean - self.coefficients @ center
         self.residuals = torch.empty_like(scores)
-        for start in range(0, count, _MASKS_AT_A_TIME):
-            batch = slice(start, start + _MASKS_AT_A_TIME)
+        for batch in _batches(masks):
             features = (_features(masks, points, batch, scores.dtype) - center) @ vectors
             leverage = shrunk @ features.square().T + 1 / count
             error = scores[:, batch] - mean[:, None] - rotated_coefficients @ features.T
@@ -120,10 +119,7 @@ class _Ridge:
         Of the centred features, by the smaller of their two Gram matrices: nothing kept here grows
         with the number of masks beyond L. Last, the sums of score times feature (R, L).
         """
-        batches = [
-            slice(start, start + _MASKS_AT_A_TIME)
-            for start in range(0, len(masks), _MASKS_AT_A_TIME)
-        ]
+        batches = _batches(masks)
         size = math.prod(len(axis) for axis in points)
         if len(masks) < size:
             features = torch.cat([_features(masks, points, b, scores.dtype) for b in batches])
@@ -173,6 +169,12 @@ class _Ridge:
         return (penalties[best] * (shift * step).exp() * largest)[:, None]
 
 
+def _batches(masks: RandomGrids) -> list[slice]:
+    return [
+        slice(start, start + _MASKS_AT_A_TIME) for start in range(0, len(masks), _MASKS_AT_A_TIME)
+    ]
+
+
 def _features(masks: RandomGrids, points: list[Tensor], batch: slice, dtype: torch.dtype) -> Tensor:
     return masks.at(points, batch, dtype).flatten(1) - masks.keep_probability
 
@@ -185,12 +187,8 @@ def _error_of_sum(masks: RandomGrids, weights: Tensor, sums: Tensor) -> Tensor:
 
 def _squared_sum(masks: RandomGrids, weights: Tensor) -> Tensor:
     """Sum of ``weights[r, i] * m_i(v)²`` over i: (R, T, H, W)."""
-    result: Tensor | None = None
-    for start in range(0, len(masks), _MASKS_AT_A_TIME):
-        batch = slice(start, start + _MASKS_AT_A_TIME)
+    result = torch.zeros((), dtype=weights.dtype, device=weights.device)
+    for batch in _batches(masks):
         squares = masks[batch][:, 0].to(weights.dtype).square()
-        part = torch.tensordot(weights[:, batch], squares, dims=1)
-        result = part if result is None else result.add_(part)
-    if result is None:
-        raise ValueError("no masks")
+        result = result + torch.tensordot(weights[:, batch], squares, dims=1)
     return result
