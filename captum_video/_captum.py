@@ -1,7 +1,7 @@
 """The one place that knows Captum's private names, and how its calling conventions are kept."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -9,13 +9,14 @@ from captum._utils.common import _run_forward
 from captum._utils.progress import NullProgress
 from captum._utils.progress import progress as _progress
 from captum.log import log_usage
-from torch import Tensor, nn
+from torch import Tensor
+
+from captum_video.modes import evaluation_mode, recurrent_gradients
 
 __all__ = [
     "Target",
     "arguments_of",
     "check_rows",
-    "evaluation_mode",
     "forward",
     "log_usage",
     "progress_bar",
@@ -31,20 +32,6 @@ Target = Any
 def progress_bar(show: bool, total: int, description: str) -> Any:
     """Captum's progress bar over ``total`` perturbed clips, or one that stays silent."""
     return _progress(desc=description, total=total) if show else NullProgress()
-
-
-@contextmanager
-def evaluation_mode(forward_func: Callable) -> Iterator[None]:
-    """Put every submodule into eval mode, and each back into the mode it was found in."""
-    modules = list(forward_func.modules()) if isinstance(forward_func, nn.Module) else []
-    training = [module for module in modules if module.training]
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def arguments_of(additional_forward_args: Any, n_clips: int) -> tuple | None:
@@ -103,13 +90,21 @@ def take_target(target: Target, clips: Sequence[int], n_clips: int) -> Target:
     return [entries[clip] for clip in clips]
 
 
-def forward(forward_func: Callable, inputs: tuple[Tensor, ...], arguments: tuple | None) -> Tensor:
+def forward(
+    forward_func: Callable,
+    inputs: tuple[Tensor, ...],
+    arguments: tuple | None,
+    gradients: bool = False,
+) -> Tensor:
     """Run the model in eval mode and hand back its raw output, one row per clip.
+
+    With ``gradients``, recurrent layers keep what a backward pass needs.
 
     Raises:
         TypeError: the output is no tensor.
     """
-    with evaluation_mode(forward_func):
+    differentiable = recurrent_gradients(forward_func) if gradients else nullcontext()
+    with evaluation_mode(forward_func), differentiable:
         outputs = _run_forward(forward_func, inputs, None, arguments)
     if not isinstance(outputs, Tensor):
         raise TypeError(f"forward_func: expected a tensor back, got {type(outputs).__name__}")

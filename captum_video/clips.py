@@ -29,7 +29,9 @@ class Layout:
 
     The axes are ``n`` clip, ``c`` channel, ``t`` frame, ``h`` row and ``w`` column. An axis that the
     pattern leaves out has size 1 (``"n t h w"`` is a gray clip). Sizes that the pattern folds
-    together and the tensor does not tell are given by name.
+    together and the tensor does not tell are given by name. A sequence of feature vectors is a clip one
+    pixel high: ``f`` is another name for ``w`` where there are no pixels, and ``"n t f"`` the
+    layout of (N, T, F), whose windows, tiles and cells are (frames, 1, features).
 
     Args:
         pattern: for example ``"n c t h w"`` (3-D networks), ``"n t c h w"`` (transformers,
@@ -55,6 +57,9 @@ class Layout:
     sizes: dict[str, int] = field(hash=False)
 
     def __init__(self, pattern: str, skip_tokens: int = 0, **sizes: int) -> None:
+        if "f" in pattern and not {"h", "w"} & set(pattern):
+            pattern = pattern.replace("f", "w")
+            sizes = {"w" if axis == "f" else axis: size for axis, size in sizes.items()}
         axes = [token for token in _TOKEN.findall(pattern) if token not in "()"]
         well_formed = _TOKEN.sub("", pattern).strip() == "" and _parentheses_match(pattern)
         if not well_formed or len(set(axes)) != len(axes) or not set(axes) <= set("ncthw"):

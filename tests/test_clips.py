@@ -113,3 +113,14 @@ def test_windows_are_checked():
 
 def test_extent_reads_as_t_h_w():
     assert str(extent_of(torch.zeros(1, 2, 3, 4, 5))) == "(3, 4, 5)"
+
+
+def test_features_of_a_sequence_count_as_width():
+    sequence = torch.arange(24.0).reshape(2, 3, 4)
+    clip = Layout("n t f").to_clip(sequence)
+    assert clip.shape == (2, 1, 3, 1, 4)
+    assert torch.equal(Layout("n t f").from_clip(clip), sequence)
+    assert Layout("n (t f)", f=4).to_clip(sequence.flatten(1)).shape == (2, 1, 3, 1, 4)
+    for pattern in ("n t f h", "n t f w"):
+        with pytest.raises(ValueError, match="expected an einops pattern"):
+            Layout(pattern)

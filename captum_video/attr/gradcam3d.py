@@ -115,7 +115,8 @@ class GradCAM3D(LayerAttribution, GradientAttribution):
         tensors = inputs if isinstance(inputs, tuple) else (inputs,)
         arguments = arguments_of(additional_forward_args, n_clips)
         with _graph_from(self.layer, attribute_to_layer_input) as captured:
-            outputs = forward(self.forward_func, tuple(x.detach() for x in tensors), arguments)
+            detached = tuple(x.detach() for x in tensors)
+            outputs = forward(self.forward_func, detached, arguments, gradients=True)
             row_target = take_target(target, range(n_clips), n_clips)
             score = select(outputs, row_target, n_clips)
             gradients = _gradients(score, captured)

@@ -1,0 +1,58 @@
+"""How a model runs while it is explained: in eval mode, and differentiable even through cuDNN."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+
+@contextmanager
+def evaluation_mode(forward_func: Callable) -> Iterator[None]:
+    """Put every submodule into eval mode, and each back into the mode it was found in."""
+    training = [module for module in _modules(forward_func) if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@contextmanager
+def recurrent_gradients(forward_func: Callable) -> Iterator[None]:
+    """Let gradients pass through recurrent layers on a GPU while the model stays in eval mode.
+
+    cuDNN keeps what the backward pass needs only where an RNN runs in training mode. Inside this
+    scope every ``nn.RNN``, ``nn.LSTM`` and ``nn.GRU`` runs so, its dropout between layers off, which
+    is what eval mode computes; everything else stays as it is, and all of it is put back on leaving,
+    also after an exception. Our own gradient methods do this by themselves; wrap others:
+
+    Args:
+        forward_func: the model; a function that is no module has nothing to switch.
+
+    Example:
+        >>> import torch
+        >>> from captum.attr import Saliency
+        >>> lstm = torch.nn.LSTM(3, 4, batch_first=True).eval()
+        >>> score = lambda clip: lstm(clip)[0][:, -1]
+        >>> with recurrent_gradients(lstm):
+        ...     Saliency(score).attribute(torch.rand(2, 5, 3), target=1).shape
+        torch.Size([2, 5, 3])
+        >>> lstm.training
+        False
+    """
+    layers = [module for module in _modules(forward_func) if isinstance(module, nn.RNNBase)]
+    found = [(layer, layer.training, layer.dropout) for layer in layers]
+    for layer, training, _ in found:
+        if not training:
+            layer.training, layer.dropout = True, 0.0
+    try:
+        yield
+    finally:
+        for layer, training, dropout in found:
+            layer.training, layer.dropout = training, dropout
+
+
+def _modules(forward_func: Callable) -> list[nn.Module]:
+    return list(forward_func.modules()) if isinstance(forward_func, nn.Module) else []
