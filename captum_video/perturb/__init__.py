@@ -1,6 +1,7 @@
 """The engine that every perturbation method and metric folds over."""
 
-from captum_video.perturb._job import Streams
+from captum_video.perturb._job import Streams, run_in_chunks
+from captum_video.perturb.encoder import FrameEncoder
 from captum_video.perturb.engine import (
     PerturbationsPerEval,
     Perturbed,
@@ -9,9 +10,11 @@ from captum_video.perturb.engine import (
 )
 
 __all__ = [
+    "FrameEncoder",
     "PerturbationsPerEval",
     "Perturbed",
     "Streams",
     "perturbed_outputs",
     "perturbed_scores",
+    "run_in_chunks",
 ]
