@@ -7,10 +7,10 @@ import torch
 from captum.attr import Attribution, GradientAttribution
 from torch import Tensor
 
-from captum_video._captum import take_arguments, take_target
-from captum_video.clips import Layout
+from captum_video._captum import forward, select, take_arguments, take_target
+from captum_video.clips import Layout, map_dtype
 from captum_video.masks import MaskStream
-from captum_video.modes import recurrent_gradients
+from captum_video.modes import evaluation_mode, recurrent_gradients
 from captum_video.perturb import run_in_chunks
 
 _CPU_CHUNK_BYTES = 10 * 2**20
@@ -121,6 +121,7 @@ class AttributedDistances:
         options: AttributionOptions,
     ) -> None:
         self._method, self._options = method, options
+        self._check_target([clip[None] for clip in clips])
         self._found = self._maps([clip[None] for clip in clips])
 
     def __call__(self, changes: Changes, report: Callable[[int], Any]) -> Tensor:
@@ -154,6 +155,15 @@ class AttributedDistances:
             report(last - first)
         return distances
 
+    def _check_target(self, clips: list[Tensor]) -> None:
+        """One pass, so that a target out of range is named as everywhere else."""
+        asked = self._options
+        inputs = tuple(asked.layout.from_clip(clip) for clip in clips)
+        with torch.no_grad():
+            arguments = take_arguments(asked.arguments, [asked.clip])
+            outputs = forward(self._method.forward_func, inputs, arguments)
+        select(outputs, take_target(asked.target, [asked.clip], asked.n_clips), 1)
+
     def _maps(self, clips: list[Tensor]) -> list[Tensor]:
         """Maps of these versions of the clip: (rows, C, T, H, W) of each input."""
         asked, rows = self._options, [self._options.clip] * len(clips[0])
@@ -172,11 +182,15 @@ class AttributedDistances:
             options["target"] = take_target(asked.target, rows, asked.n_clips)
         if asked.arguments is not None:
             options["additional_forward_args"] = take_arguments(asked.arguments, rows)
-        with recurrent_gradients(self._method.forward_func):
+        model = self._method.forward_func
+        with evaluation_mode(model), recurrent_gradients(model):
             maps = self._method.attribute(inputs if asked.is_tuple else inputs[0], **options)
         maps = maps if isinstance(maps, tuple) else (maps,)
         _check(self._method, maps, inputs)
-        return [asked.layout.to_clip(one.detach(), "attributions") for one in maps]
+        return [
+            asked.layout.to_clip(one.detach().to(map_dtype(one.dtype)), "attributions")
+            for one in maps
+        ]
 
 
 def _check(method: Attribution, maps: tuple, inputs: tuple[Tensor, ...]) -> None:

@@ -17,10 +17,12 @@ from torch.nn.utils.rnn import pad_sequence
 
 from captum_video._captum import forward, select, take_arguments, take_target
 from captum_video.attr._frame_changes import AttributionOptions, Changes
+from captum_video.clips import map_dtype
 from captum_video.nn import FrameWise
 from captum_video.perturb import FrameEncoder, run_in_chunks
 
 _CPU_FRAMES = 16
+_FRAMES_PER_GROUP = 8
 _GPU_BYTES_PER_FRAME_BYTE = 1024
 _TABLE_BYTES = 256 * 2**20
 _BASIS_BYTES = 128 * 2**20
@@ -56,8 +58,10 @@ class FrameGradients:
             features = self._encoder(frames)
             self._features = features.detach()
             self._slopes = self._head_gradients(self._features[None])[0]
-            (self._gradient,) = torch.autograd.grad(features, frames, self._slopes)
-            self._found = self._finish(self._gradient, self._frames)
+            (gradient,) = torch.autograd.grad(features, frames, self._slopes)
+        self._dtype = map_dtype(clip.dtype)
+        self._gradient = gradient.to(self._dtype)
+        self._found = self._finish(self._gradient, self._frames)
 
     @staticmethod
     def can_replace(method: Attribution, options: AttributionOptions) -> bool:
@@ -84,7 +88,8 @@ class FrameGradients:
         self, changes: Changes, first: int, last: int, report: Callable[[int], Any]
     ) -> Tensor:
         distances = self._found.new_empty(last - first)
-        table = self._slopes.new_empty((last - first, len(self._frames), self._slopes[0].numel()))
+        shape = (last - first, len(self._frames), self._slopes[0].numel())
+        table = self._found.new_empty(shape)
         chunks = run_in_chunks(
             last - first,
             self._options.size or self._size_that_fits(),
@@ -108,10 +113,10 @@ class FrameGradients:
         features[row, place] = encoded.detach()
         slopes = self._head_gradients(features)
         (gradient,) = torch.autograd.grad(encoded, frames, slopes[row, place])
-        moved = self._finish(gradient, frames.detach()) - self._found[place]
+        found = self._finish(gradient.to(self._dtype), frames.detach())
         difference = slopes - self._slopes
         difference[row, place] = 0
-        return moved.abs().flatten(1).sum(1), difference.flatten(2)
+        return (found - self._found[place]).abs().flatten(1).sum(1), difference.flatten(2)
 
     def _head_gradients(self, features: Tensor) -> Tensor:
         """Gradient of each row's score at its features (rows, T, ...)."""
@@ -130,7 +135,7 @@ class FrameGradients:
         while order and len(bases[order[0]]):
             rank = len(bases[order[0]])
             basis_bytes = rank * self._frames[0].numel() * self._frames.element_size()
-            count = min(_CPU_FRAMES, max(1, _BASIS_BYTES // basis_bytes))
+            count = min(_FRAMES_PER_GROUP, max(1, _BASIS_BYTES // basis_bytes))
             group, order = order[:count], order[count:]
             directions = self._pulled_back(group, [bases[s] for s in group])
             for s, rows in zip(group, directions, strict=True):
@@ -143,9 +148,9 @@ class FrameGradients:
         frames = self._frames[group].requires_grad_()
         encoded = self._encoder(frames)
         vectors = pad_sequence(bases)  # (vectors, frames, features), zero where a frame has fewer
-        found = frames.new_empty((len(group), len(vectors), frames[0].numel()))
+        found = self._found.new_empty((len(group), len(vectors), frames[0].numel()))
         for i, slopes in enumerate(vectors):
-            slopes = slopes.reshape(encoded.shape)
+            slopes = slopes.reshape(encoded.shape).to(encoded)
             (gradient,) = torch.autograd.grad(encoded, frames, slopes, retain_graph=True)
             found[:, i] = gradient.flatten(1)
         return found
