@@ -100,7 +100,7 @@ def test_block_size_changes_nothing(scaled, average):
 
 @pytest.mark.parametrize("average", [True, False])
 @pytest.mark.parametrize("peak_first", [True, False])
-@pytest.mark.parametrize("block_size", [8, 9])
+@pytest.mark.parametrize("block_size", [7, 8])
 def test_scores_of_any_range_are_scaled_by_their_own_past(average, peak_first, block_size):
     """In float32, rising or falling by thousands: a global maximum would leave 0/0 behind."""
     scores = torch.linspace(-5000, 5000, 40)[None, :, None].repeat(1, 1, 2)
