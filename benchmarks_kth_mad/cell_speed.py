@@ -69,7 +69,7 @@ class _Stepwise(nn.Module):
     def __init__(self, module: InputCellAttentionLSTM) -> None:
         super().__init__()
         self.scores = module.scores
-        self.cell = nn.LSTMCell(module.input_size, module.lstm.hidden_size)
+        self.cell = nn.LSTMCell(module.input_size, module.hidden_size)
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         self.cell.load_state_dict({k: getattr(module.lstm, f"{k}_l0").detach() for k in names})
 

@@ -112,6 +112,11 @@ class InputCellAttentionLSTM(nn.Module):
         return self.linear_first.in_features
 
     @property
+    def hidden_size(self) -> int:
+        """Features of an output."""
+        return self.lstm.hidden_size
+
+    @property
     def hops(self) -> int:
         """Number of attentions."""
         return self.linear_second.out_features

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from oracles import input_cell_lstm
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_packed_sequence
+from torch.utils.flop_counter import FlopCounterMode
 
 from captum_video.modes import evaluation_mode, recurrent_gradients
 from captum_video.nn import InputCellAttentionLSTM, _causal_attention
@@ -96,6 +97,31 @@ def test_block_size_changes_nothing(scaled, average):
     for block_size in (1, 2, 7, 36, 37, 100):
         found = way(scaled)(scores, values, average, block_size)
         torch.testing.assert_close(found, expected, **EXACT)
+
+
+@pytest.mark.parametrize("average", [True, False])
+@pytest.mark.parametrize("scaled", [True, False])
+def test_arithmetic_and_memory_are_linear_in_time(scaled, average):
+    """Twice the steps: about twice the operations, and twice the numbers kept for backward."""
+    costs = []
+    for steps in (512, 1024):
+        kept = {}
+
+        def keep(tensor, kept=kept):
+            kept[tensor.untyped_storage().data_ptr()] = tensor
+            return tensor
+
+        scores, values = (torch.rand(1, steps, k, requires_grad=True) for k in (2, 3))
+        with (
+            FlopCounterMode(display=False) as counter,
+            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        ):
+            way(scaled)(scores, values, average).sum().backward()
+        sizes = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+        costs.append((counter.get_total_flops(), sizes))
+    (flops, sizes), (more_flops, more_sizes) = costs
+    assert more_flops <= 2.2 * flops
+    assert 1.5 * sizes < more_sizes < 2.2 * sizes
 
 
 @pytest.mark.parametrize("average", [True, False])
