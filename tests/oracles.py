@@ -75,3 +75,24 @@ def ridge_leave_one_out(features: np.ndarray, scores: np.ndarray, penalty: float
         solution = np.linalg.solve(design.T @ design + weight, design.T @ (y - mean))
         residuals.append(scores[i] - mean - np.r_[1, features[i] - center] @ solution)
     return np.array(residuals)
+
+
+def spearman(a: list[float], b: list[float]) -> float:
+    """Rank correlation by counting: a rank is the number of smaller values and half of the equals."""
+    ranks = [
+        [sum(y < x for y in values) + 0.5 * sum(y == x for y in values) for x in values]
+        for values in (a, b)
+    ]
+    if any(len(set(values)) < 2 for values in ranks):
+        return 0.0
+    return float(np.corrcoef(ranks)[0, 1])
+
+
+def energy_share(values: list[float], speeds: list[float], threshold: float) -> tuple[float, float]:
+    """Share of the positive values where the speed is above a threshold, and the share of places."""
+    area = sum(speed > threshold for speed in speeds) / len(speeds)
+    total = sum(max(value, 0.0) for value in values)
+    if total == 0:
+        return area, area
+    pairs = zip(values, speeds, strict=True)
+    return sum(max(v, 0.0) for v, speed in pairs if speed > threshold) / total, area

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     ["captum_video._version", "captum_video.modes"],
     ["captum_video.clips", "captum_video._captum", "captum_video.curves"],
-    ["captum_video.baselines", "captum_video.masks", "captum_video.nn"],
+    ["captum_video.baselines", "captum_video.flow", "captum_video.masks", "captum_video.nn"],
     ["captum_video.perturb"],
     ["captum_video.attr", "captum_video.metrics", "captum_video.visualization"],
 ]
