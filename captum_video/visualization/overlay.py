@@ -81,10 +81,7 @@ def overlay(
             f"attributions: expected the clips' (N, T, H, W) = {tuple(pictures[:, 0].shape)}, "
             f"got {tuple(evidence[:, 0].shape)}"
         )
-    limits = _limits_of(evidence, limit)
-    # A limit of 0 means that there is nothing to paint: dividing by infinity leaves 0.
-    divisor = torch.where(limits > 0, limits, math.inf).view(-1, 1, 1, 1, 1)
-    level = (evidence / divisor).clamp(-1, 1).float()
+    level = levels_of(evidence, limit).float()
     opacity = alpha * level.abs()
     colors = _paint(level[:, 0], palette_of(cmap, sign).to(level.device), sign)
     return torch.lerp(pictures, colors, opacity).clamp_(0, 1)
@@ -175,6 +172,18 @@ def evidence_of(attributions: Tensor, layout: Layout, sign: Sign) -> Tensor:
     maps = clip_of(attributions, layout, "attributions")
     maps = maps.to(torch.promote_types(maps.dtype, torch.float32)).mean(1, keepdim=True)
     return maps.clamp(min=0) if sign == "positive" else maps
+
+
+def levels_of(evidence: Tensor, limit: float | Tensor | None = None) -> Tensor:
+    """Scale evidence (N, 1, T, H, W) to its place on the colour scale, in [-1, 1].
+
+    Raises:
+        ValueError: limits that are no number, or not one for each clip, or below 0.
+    """
+    limits = _limits_of(evidence, limit)
+    # A limit of 0 means that there is nothing to paint: dividing by infinity leaves 0.
+    divisor = torch.where(limits > 0, limits, math.inf).view(-1, 1, 1, 1, 1)
+    return (evidence / divisor).clamp(-1, 1)
 
 
 def palette_of(cmap: "str | Colormap | None", sign: Sign) -> Tensor:

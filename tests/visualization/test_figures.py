@@ -39,15 +39,15 @@ def test_own_scales_hide_the_unit_of_a_method_and_a_shared_scale_shows_it(clip):
     maps = {"weak": clip, "strong": 4 * clip}
     own = images_of(filmstrip(clip, maps, n_frames=1))
     assert (own[1] == own[2]).all()
-    shared = images_of(filmstrip(clip, maps, n_frames=1, shared_scale=True))
+    shared = images_of(filmstrip(clip, maps, n_frames=1, scale="shared"))
     assert (shared[1] != shared[2]).any()
     assert (shared[2] == own[2]).all()
 
 
 def test_shared_scale_has_one_bar_and_no_evidence_none(clip):
-    assert len(filmstrip(clip, {"a": clip, "b": clip}, n_frames=2, shared_scale=True).axes) == 7
+    assert len(filmstrip(clip, {"a": clip, "b": clip}, n_frames=2, scale="shared").axes) == 7
     zero = {"a": clip * 0}
-    assert len(filmstrip(clip, zero, n_frames=2, shared_scale=True).axes) == 4
+    assert len(filmstrip(clip, zero, n_frames=2, scale="shared").axes) == 4
     assert len(filmstrip(clip, {}, n_frames=2).axes) == 2
 
 
