@@ -145,7 +145,7 @@ def _by_frame(paint: Callable[..., Tensor], pictures: Tensor, one: Tensor) -> Te
 
 def _ready(name: str, row: Tensor, pictures: Tensor) -> Tensor:
     """Check a picture that is shown as it is."""
-    shown = pictures_of(row, Layout(CANONICAL))
+    shown = pictures_of(row, Layout(CANONICAL), name=f"rows[{name!r}]")
     if shown.shape != pictures.shape:
         raise ValueError(
             f"rows[{name!r}]: expected (1, 3, T, H, W) = {tuple(pictures.shape)}, got "

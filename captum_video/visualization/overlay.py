@@ -137,16 +137,18 @@ def color_limit(
     return torch.stack(each).amax(0)
 
 
-def pictures_of(clips: Tensor, layout: Layout, denormalize: Denormalize | None = None) -> Tensor:
+def pictures_of(
+    clips: Tensor, layout: Layout, denormalize: Denormalize | None = None, name: str = "clips"
+) -> Tensor:
     """Bring clips to colours: (N, 3, T, H, W) in [0, 1], float32; gray becomes RGB.
 
     Raises:
         ValueError: neither 1 nor 3 channels, or colours plainly outside [0, 1].
     """
-    pictures = clip_of(clips, layout, "clips")
+    pictures = clip_of(clips, layout, name)
     if pictures.shape[1] not in (1, 3):
         raise ValueError(
-            f"clips: expected 1 channel (gray) or 3 (RGB), got {pictures.shape[1]}; choose the "
+            f"{name}: expected 1 channel (gray) or 3 (RGB), got {pictures.shape[1]}; choose the "
             f"channels to show first"
         )
     if denormalize is not None:
@@ -154,7 +156,7 @@ def pictures_of(clips: Tensor, layout: Layout, denormalize: Denormalize | None =
     low, high = pictures.min().item(), pictures.max().item()
     if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):
         raise ValueError(
-            f"clips: expected colours in [0, 1], got values from {low:.3g} to {high:.3g}; give "
+            f"{name}: expected colours in [0, 1], got values from {low:.3g} to {high:.3g}; give "
             f"denormalize=(mean, std) as the clips were normalised, or a function"
         )
     n, _, t, h, w = pictures.shape
