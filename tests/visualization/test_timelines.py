@@ -130,26 +130,37 @@ def test_heatmap_without_evidence_says_so():
     assert ticks_of(bar) == ["0"]
 
 
-def test_heatmap_of_many_features_has_a_line_for_each():
-    """One feature of 300 is still there in the drawn picture, at its place."""
-    import numpy as np
-
-    values = torch.zeros(30, 300)
-    values[:, 123] = 1
-    figure = feature_heatmap(values, cmap="gray")
+def drawn(figure):
+    """Gray levels (rows, columns) within the axes of a figure as it is saved."""
     file = io.BytesIO()
     figure.savefig(file, format="raw", dpi=100)
     width, height = (round(100 * inches) for inches in figure.get_size_inches())
-    picture = np.frombuffer(file.getvalue(), np.uint8).reshape(height, width, 4)[..., 0]
+    pixels = torch.frombuffer(bytearray(file.getvalue()), dtype=torch.uint8)
+    picture = pixels.view(height, width, 4)[..., 0].float() / 255
     box = figure.axes[0].get_window_extent()
-    middle = picture[:, round((box.x0 + box.x1) / 2)].astype(float)
-    top, bottom = round(height - box.y1), round(height - box.y0)
-    inside = middle[top + 2 : bottom - 2]
-    assert bottom - top > 250
-    place = (inside.argmax() + 2.5) / (bottom - top)
+    x0, x1, y0, y1 = (round(edge) for edge in (box.x0, box.x1, height - box.y1, height - box.y0))
+    return picture[y0:y1, x0:x1]
+
+
+def test_heatmap_of_many_features_has_a_line_for_each():
+    values = torch.zeros(30, 300)
+    values[:, 123] = 1
+    picture = drawn(feature_heatmap(values, cmap="gray"))
+    column = picture[2:-2, picture.shape[1] // 2]
+    assert len(picture) > 250
+    place = (column.argmax().item() + 2.5) / len(picture)
     assert place == pytest.approx(123.5 / 300, abs=0.006)
-    assert inside.max() > 128
-    assert (inside > 20).sum() <= 4
+    assert column.max() > 0.5
+    assert (column > 0.1).sum() <= 4
+
+
+def test_heatmap_of_many_features_does_not_blend_frames():
+    values = torch.zeros(30, 300)
+    values[10] = 1
+    picture = drawn(feature_heatmap(values, cmap="gray"))
+    row = picture[len(picture) // 2, 2:-2]
+    assert (row > 0.9).sum() == pytest.approx(picture.shape[1] / 30, abs=2)
+    assert ((row > 0.05) & (row < 0.95)).sum() <= 4
 
 
 def test_heatmap_on_given_axes_and_no_pyplot_state():
