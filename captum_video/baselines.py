@@ -51,6 +51,17 @@ def freeze(clip: Tensor, frame: int = 0) -> Tensor:
     return clip[:, :, frame, None].expand_as(clip)
 
 
+def previous(clip: Tensor) -> Tensor:
+    """Each frame replaced by the one before it, the first by the second.
+
+    Put in the place of a single frame it freezes the video there for the time of one frame: the
+    scene stays and nothing unseen is shown, only the motion to and from that frame goes. So does the
+    freeze of Mänttäri et al. (arXiv 2002.00367) for a mask of one frame. In the place of several in
+    a row it only delays them by one frame; there `freeze` hides more. Of one frame it is the clip.
+    """
+    return torch.cat([clip[:, :, 1:2], clip[:, :, :-1]], dim=2) if clip.shape[2] > 1 else clip
+
+
 def reverse(clip: Tensor) -> Tensor:
     """The clip played backwards: every frame stays, the direction of motion turns."""
     return clip.flip(2)

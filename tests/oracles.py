@@ -25,6 +25,33 @@ def occlusion(f, clip: Tensor, window, strides, baseline: float) -> Tensor:
     return total / count
 
 
+def frame_occlusion(f, clip: Tensor, replace) -> tuple[list[float], int]:
+    """Drop of the score per frame, and how often the score was taken; clip (C, T, H, W).
+
+    ``replace(clip, t)`` is what is put in the place of frame t, (C, H, W).
+    """
+    whole, drops = float(f(clip)), []
+    for t in range(clip.shape[1]):
+        hidden = clip.clone()
+        hidden[:, t] = replace(clip, t)
+        drops.append(whole - float(f(hidden)))
+    return drops, 1 + len(drops)
+
+
+def blurred_frame(frame: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of one frame (C, H, W), cut at two sigma, borders replicated, tap by tap."""
+    reach = max(round(2 * sigma), 1)
+    taps = [math.exp(-0.5 * (k / sigma) ** 2) for k in range(-reach, reach + 1)]
+    for axis in (1, 2):
+        last = frame.shape[axis] - 1
+        total = torch.zeros_like(frame)
+        for k, tap in zip(range(-reach, reach + 1), taps, strict=True):
+            place = [min(max(i + k, 0), last) for i in range(last + 1)]
+            total += tap / sum(taps) * frame.index_select(axis, torch.tensor(place))
+        frame = total
+    return frame
+
+
 def kept_mask(bits: np.ndarray, shift, cells, extent) -> np.ndarray:
     """One RISE mask, voxel by voxel: trilinear interpolation of the bits at (v + shift) / cell."""
     mask = np.zeros(extent)
@@ -159,3 +186,24 @@ def input_cell_lstm(weights: dict, inputs: Tensor, concat: bool, h: Tensor, c: T
 def _softmax(scores: Tensor) -> Tensor:
     parts = torch.exp(scores - scores.max().detach())
     return parts / parts.sum()
+
+
+def spearman(a: list[float], b: list[float]) -> float:
+    """Rank correlation by counting: a rank is the number of smaller values and half of the equals."""
+    ranks = [
+        [sum(y < x for y in values) + 0.5 * sum(y == x for y in values) for x in values]
+        for values in (a, b)
+    ]
+    if any(len(set(values)) < 2 for values in ranks):
+        return 0.0
+    return float(np.corrcoef(ranks)[0, 1])
+
+
+def energy_share(values: list[float], speeds: list[float], threshold: float) -> tuple[float, float]:
+    """Share of the positive values where the speed is above a threshold, and the share of places."""
+    area = sum(speed > threshold for speed in speeds) / len(speeds)
+    total = sum(max(value, 0.0) for value in values)
+    if total == 0:
+        return area, area
+    pairs = zip(values, speeds, strict=True)
+    return sum(max(v, 0.0) for v, speed in pairs if speed > threshold) / total, area

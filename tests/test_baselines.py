@@ -14,6 +14,7 @@ ALL = [
     baselines.channel_mean,
     baselines.frame_mean,
     baselines.freeze,
+    baselines.previous,
     baselines.reverse,
     baselines.shuffle,
     baselines.spatial_blur,
@@ -48,6 +49,8 @@ def test_each_does_what_its_name_says():
     assert baselines.frame_mean(clip)[0, 0, 1, 0].tolist() == [2, 3]
     assert torch.equal(baselines.freeze(clip, 1)[:, :, 2], clip[:, :, 1])
     assert torch.equal(baselines.freeze(clip, -1)[:, :, 0], clip[:, :, 2])
+    assert torch.equal(baselines.previous(clip), clip[:, :, [1, 0, 1]])
+    assert torch.equal(baselines.previous(clip[:, :, :1]), clip[:, :, :1])
     assert torch.equal(baselines.reverse(clip)[:, :, 0], clip[:, :, 2])
     shuffled = baselines.shuffle(clip, torch.Generator().manual_seed(3))
     assert not torch.equal(shuffled, clip)

@@ -1,9 +1,9 @@
 """The table of a run: methods, metrics, and the random map beside them."""
 
 import pandas as pd
-import torch
 
 from benchmarks_kth_mad.files import whole_file
+from benchmarks_kth_mad.intervals import bootstrap_mean
 from benchmarks_kth_mad.runs import Manifest, Run
 from captum_video.metrics import Deletion, Insertion
 
@@ -32,8 +32,8 @@ def summary(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
         areas = of_metric.pivot(index="clip", columns="method", values="area")
         means = areas.mean()
         for method in sorted(methods, key=lambda name: means[name], reverse=better == "higher"):
-            mine = areas[method]
-            low, high = _bootstrap(torch.tensor(mine.to_numpy(copy=True)), seed)
+            mine = areas[method].dropna()
+            _, low, high = bootstrap_mean(mine, seed=seed)
             row = {
                 "metric": f"{metric} ({better} is better)",
                 "method": method,
@@ -47,14 +47,6 @@ def summary(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
                 row["beats random"] = f"{(gain > 0).mean():.0%}"
             table.append(row)
     return pd.DataFrame(table)
-
-
-def _bootstrap(values: torch.Tensor, seed: int, draws: int = 2000) -> tuple[float, float]:
-    """The middle 95 % of means over clips drawn with replacement."""
-    generator = torch.Generator().manual_seed(seed)
-    picks = torch.randint(len(values), (draws, len(values)), generator=generator)
-    means = values[picks].mean(1)
-    return means.quantile(0.025).item(), means.quantile(0.975).item()
 
 
 def as_text(table: pd.DataFrame) -> str:

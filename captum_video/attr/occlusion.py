@@ -8,11 +8,18 @@ from torch import Tensor
 
 from captum_video._captum import Target, log_usage
 from captum_video.baselines import Baseline, resolve
-from captum_video.clips import Extent, Layout, clips_of, extent_of, spread_over_channels
+from captum_video.clips import (
+    Extent,
+    Layout,
+    clips_of,
+    extent_of,
+    spread_over_channels,
+    window_of,
+)
 from captum_video.masks import Joined, MaskStream, SlidingWindows, Untouched
 from captum_video.perturb import PerturbationsPerEval, perturbed_scores
 
-Window = tuple[int, int, int]
+Window = tuple[int | None, int | None, int | None]
 
 
 class SpatioTemporalOcclusion(PerturbationAttribution):
@@ -57,9 +64,11 @@ class SpatioTemporalOcclusion(PerturbationAttribution):
 
         Args:
             inputs: clips in the declared layout, or a tuple of them (visible and infrared, say).
-            sliding_window_shapes: frames, height and width of a window; or one such triple per
-                input. Channels are hidden together.
-            strides: likewise; None tiles the clip. A window at the far border is cut there.
+            sliding_window_shapes: frames, height and width of a window, None being the whole axis:
+                ``(1, None, None)`` hides one frame after the other. Or one such triple per input.
+                Channels are hidden together.
+            strides: likewise; None, for all axes or for one, is the window's size, which tiles the
+                clip. A window at the far border is cut there.
             baselines: what hides: None (zero), a number, a tensor, a function of
                 `captum_video.baselines`, or one per input.
             target: Captum's `target <https://captum.ai/api/occlusion.html>`_.
@@ -84,9 +93,9 @@ class SpatioTemporalOcclusion(PerturbationAttribution):
         """
         is_tuple, clips = clips_of(inputs, self.layout)
         shapes = _per_input(sliding_window_shapes, len(clips))
-        steps = shapes if strides is None else _per_input(strides, len(clips))
+        steps = _per_input((None, None, None) if strides is None else strides, len(clips))
         windows = [
-            SlidingWindows(extent_of(clip), shape, step, clip.device)
+            _windows_of(clip, shape, step)
             for clip, shape, step in zip(clips, shapes, steps, strict=True)
         ]
         if inputs_together and len({len(stream) for stream in windows}) > 1:
@@ -143,6 +152,20 @@ def _streams(
         )
         for i in range(len(windows))
     ]
+
+
+def _windows_of(clip: Tensor, shape: Window, step: Window) -> SlidingWindows:
+    """Windows over one clip, with the axes that were left open filled in."""
+    extent = extent_of(clip)
+    window = window_of(_filled(shape, extent), "window", extent)
+    return SlidingWindows(extent, window, _filled(step, window), clip.device)
+
+
+def _filled(sizes: Any, full: Extent) -> Any:
+    """Put ``full`` where a triple has None; what is no triple is refused where it is used."""
+    if not isinstance(sizes, tuple | list) or len(sizes) != len(full):
+        return sizes
+    return tuple(whole if size is None else size for size, whole in zip(sizes, full, strict=True))
 
 
 def _per_input(shapes: Any, n_inputs: int) -> tuple[Window, ...]:

@@ -1,14 +1,14 @@
 """Filmstrips: a clip and its evidence frame by frame, as Matplotlib figures outside pyplot."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
-from captum_video.clips import Layout
+from captum_video.clips import CANONICAL, Layout, clip_of
 from captum_video.visualization.overlay import (
     Denormalize,
     Sign,
@@ -24,11 +24,16 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
-_CELL_INCHES = 1.05
-_GAP_INCHES = 0.04
-_BAR_INCHES = 0.25
-_INK = "#333333"
-_FONT_SIZE = 8
+Scale: TypeAlias = Literal["method", "shared", "frame"]
+
+_SCALES = ("method", "shared", "frame")
+CELL_INCHES = 1.05
+GAP_INCHES = 0.04
+BAR_INCHES = 0.25
+_MARGIN_INCHES = 0.05
+_THREE_NUMBERS_INCHES = 0.4
+INK = "#333333"
+FONT_SIZE = 8
 
 
 def filmstrip(
@@ -36,8 +41,9 @@ def filmstrip(
     attributions: Mapping[str, Tensor],
     *,
     layout: str | Layout = "n c t h w",
+    rows: Mapping[str, Tensor] | None = None,
     n_frames: int = 8,
-    shared_scale: bool = False,
+    scale: Scale = "method",
     sign: Sign = "positive",
     cmap: "str | Colormap | None" = None,
     alpha: float = 0.6,
@@ -53,9 +59,12 @@ def filmstrip(
         clip: a batch of one clip, ``inputs[i : i + 1]``.
         attributions: name of a method to its attributions of this clip, in the same layout.
         layout: how the clip and the attributions are ordered.
+        rows: name to a ready picture of the clip, (1, 3, T, H, W) in [0, 1], shown below the clip as
+            it is: optical flow by :func:`flow_to_rgb`, another :func:`overlay`.
         n_frames: columns; fewer where the clip is shorter.
-        shared_scale: whether one colour scale holds for all rows, for methods whose numbers mean
-            the same. Otherwise each row has its own.
+        scale: what one colour scale holds for. ``"method"``: a row. ``"shared"``: all rows, for
+            methods whose numbers mean the same. ``"frame"``: one frame of a row, which shows *where*
+            in each frame but no longer *when*.
         sign: see :func:`overlay`, as for ``cmap``, ``alpha`` and ``denormalize``.
         cmap: a Matplotlib colour map or its name.
         alpha: opacity of the strongest evidence, in [0, 1].
@@ -63,11 +72,12 @@ def filmstrip(
         title: written above.
 
     Returns:
-        A figure with (1 + methods) x columns axes, followed by those of the colour bars. A method
-        without evidence is marked so and has no bar of its own.
+        A figure with (1 + rows + methods) x columns axes, followed by those of the colour bars. A
+        method without evidence is marked so and has no bar of its own.
 
     Raises:
-        ValueError: not one clip, ``n_frames`` below 1, or what :func:`overlay` refuses.
+        ValueError: not one clip, a row of another shape, ``n_frames`` below 1, an unknown ``scale``,
+            or what :func:`overlay` refuses.
 
     Example:
         >>> import torch
@@ -76,31 +86,72 @@ def filmstrip(
         >>> len(figure.axes)
         9
     """
+    if scale not in _SCALES:
+        raise ValueError(f"scale: expected 'method', 'shared' or 'frame', got {scale!r}")
     layout = Layout.of(layout)
+    pictures = one_clip(clip, layout, denormalize)
+    maps = {name: clip_of(one, layout, "attributions") for name, one in attributions.items()}
+    own = {name: color_limit(one, sign=sign).item() for name, one in maps.items()}
+    limits = dict.fromkeys(own, max(own.values())) if scale == "shared" and own else own
+    paint = partial(overlay, sign=sign, cmap=cmap, alpha=alpha)
+    painted = [
+        _by_frame(paint, pictures, one)
+        if scale == "frame"
+        else paint(pictures, one, limit=limits[name])
+        for name, one in maps.items()
+    ]
+    ready = [_ready(name, one, pictures) for name, one in (rows or {}).items()]
+    names = ["clip", *(rows or {}), *(label_of(*pair) for pair in own.items())]
+    columns = _spread(pictures.shape[2], n_frames)
+    words = ["-max"] if scale == "frame" else [in_short(-limit) for limit in limits.values()]
+    right = BAR_INCHES + width_of(words) if own else _MARGIN_INCHES
+    stack = torch.cat([pictures, *ready, *painted])
+    figure, axes = _draw_rows(stack, names, columns, title, right)
+    axes = axes[1 + len(ready) :]
+    spans = [axes] if scale == "shared" else [[row] for row in axes]
+    # With a shared scale all limits are one; zip takes the first.
+    for span, limit in zip(spans, limits.values(), strict=False):
+        if limit:
+            bar = color_scale(limit, sign, cmap, alpha)
+            draw_bar(figure, span, bar, unit="max" if scale == "frame" else None)
+    return figure
+
+
+def one_clip(clip: Tensor, layout: Layout, denormalize: Denormalize | None) -> Tensor:
+    """Bring a batch of one clip to colours: (1, 3, T, H, W) in [0, 1].
+
+    Raises:
+        ValueError: several clips, or what :func:`pictures_of` refuses.
+    """
     pictures = pictures_of(clip, layout, denormalize)
     if len(pictures) != 1:
         raise ValueError(
             f"clip: expected a batch of one clip, inputs[i : i + 1], got {len(pictures)} clips"
         )
-    own = {
-        name: color_limit(one, layout=layout, sign=sign).item()
-        for name, one in attributions.items()
-    }
-    limits = dict.fromkeys(own, max(own.values())) if shared_scale and own else own
-    paint = partial(
-        overlay, clip, layout=layout, sign=sign, cmap=cmap, alpha=alpha, denormalize=denormalize
-    )
-    painted = [paint(one, limit=limits[name]) for name, one in attributions.items()]
-    names = ["clip", *(name if own[name] else f"{name}\n(no evidence)" for name in own)]
-    columns = _spread(pictures.shape[2], n_frames)
-    right = _BAR_INCHES + _width_of([f"{-limit:.2g}" for limit in limits.values()])
-    figure, (_, *rows) = _draw_rows(torch.cat([pictures, *painted]), names, columns, title, right)
-    spans = [rows] if shared_scale else [[row] for row in rows]
-    # With a shared scale all limits are one; zip takes the first.
-    for span, limit in zip(spans, limits.values(), strict=False):
-        if limit:
-            _draw_bar(figure, span, _scale(limit, sign, cmap, alpha))
-    return figure
+    return pictures
+
+
+def label_of(name: str, limit: float) -> str:
+    """Mark the name of a method that has nothing to show."""
+    return name if limit else f"{name}\n(no evidence)"
+
+
+def _by_frame(paint: Callable[..., Tensor], pictures: Tensor, one: Tensor) -> Tensor:
+    """Paint each frame as a clip of its own, with its own limit."""
+    if one.shape[2:] != pictures.shape[2:]:
+        return paint(pictures, one)  # which says what does not fit
+    return paint(pictures.transpose(0, 2), one.transpose(0, 2)).transpose(0, 2)
+
+
+def _ready(name: str, row: Tensor, pictures: Tensor) -> Tensor:
+    """Check a picture that is shown as it is."""
+    shown = pictures_of(row, Layout(CANONICAL), name=f"rows[{name!r}]")
+    if shown.shape != pictures.shape:
+        raise ValueError(
+            f"rows[{name!r}]: expected (1, 3, T, H, W) = {tuple(pictures.shape)}, got "
+            f"{tuple(row.shape)}"
+        )
+    return shown.to(pictures.device)
 
 
 def _spread(n_total: int, n_frames: int) -> list[int]:
@@ -126,9 +177,9 @@ def _draw_rows(
             axes[i][j].spines[:].set_visible(False)
             if i == 0:
                 number = f"frame {frame}" if j == 0 else f"{frame}"
-                axes[i][j].set_title(number, fontsize=_FONT_SIZE, color=_INK, pad=3)
+                axes[i][j].set_title(number, fontsize=FONT_SIZE, color=INK, pad=3)
         axes[i][0].set_ylabel(
-            name, rotation=0, ha="right", va="center", fontsize=_FONT_SIZE, color=_INK, labelpad=4
+            name, rotation=0, ha="right", va="center", fontsize=FONT_SIZE, color=INK, labelpad=4
         )
     return figure, axes
 
@@ -143,12 +194,12 @@ def _grid(
     """
     from matplotlib.figure import Figure
 
-    width, height = _CELL_INCHES * math.sqrt(aspect), _CELL_INCHES / math.sqrt(aspect)
-    left, bottom, top = _width_of(names) + 0.15, 0.05, 0.42 if title else 0.22
+    width, height = CELL_INCHES * math.sqrt(aspect), CELL_INCHES / math.sqrt(aspect)
+    left, bottom, top = width_of(names) + 0.15, _MARGIN_INCHES, 0.42 if title else 0.22
     n_rows = len(names)
     inner = (
-        n_columns * width + (n_columns - 1) * _GAP_INCHES,
-        n_rows * height + (n_rows - 1) * _GAP_INCHES,
+        n_columns * width + (n_columns - 1) * GAP_INCHES,
+        n_rows * height + (n_rows - 1) * GAP_INCHES,
     )
     total = (left + inner[0] + right, top + inner[1] + bottom)
     figure = Figure(figsize=total)
@@ -161,26 +212,31 @@ def _grid(
             "right": (left + inner[0]) / total[0],
             "bottom": bottom / total[1],
             "top": (bottom + inner[1]) / total[1],
-            "wspace": _GAP_INCHES / width,
-            "hspace": _GAP_INCHES / height,
+            "wspace": GAP_INCHES / width,
+            "hspace": GAP_INCHES / height,
         },
     )
     if title:
         x, y = (left + inner[0] / 2) / total[0], 1 - 0.06 / total[1]
-        figure.text(x, y, title, ha="center", va="top", fontsize=_FONT_SIZE + 2, color=_INK)
+        figure.text(x, y, title, ha="center", va="top", fontsize=FONT_SIZE + 2, color=INK)
     return figure, [list(row) for row in axes]
 
 
-def _width_of(names: list[str]) -> float:
+def width_of(names: list[str]) -> float:
     """Inches of the widest line."""
     from matplotlib.textpath import TextPath
 
     lines = [line for name in names for line in name.split("\n") if line.strip()]
-    widths = [TextPath((0, 0), line, size=_FONT_SIZE).get_extents().width for line in lines]
+    widths = [TextPath((0, 0), line, size=FONT_SIZE).get_extents().width for line in lines]
     return max(widths, default=0.0) / 72
 
 
-def _scale(
+def in_short(number: float) -> str:
+    """Two digits, or all that stand before the point: a hundred is no power of ten to readers."""
+    return f"{number:.0f}" if 100 <= abs(number) < 1e5 else f"{number:.2g}"
+
+
+def color_scale(
     limit: float, sign: Sign, cmap: "str | Colormap | None", alpha: float
 ) -> "ScalarMappable":
     """Rebuild the colours as :func:`overlay` blends them: fading out where evidence is weak."""
@@ -194,16 +250,25 @@ def _scale(
     return ScalarMappable(Normalize(low * limit, limit), ListedColormap(blended.numpy()))
 
 
-def _draw_bar(figure: "Figure", rows: list[list["Axes"]], scale: "ScalarMappable") -> None:
-    """Stand a colour bar to the right of rows of frames, as high as they are."""
+def draw_bar(
+    figure: "Figure", rows: list[list["Axes"]], scale: "ScalarMappable", unit: str | None = None
+) -> None:
+    """Stand a colour bar to the right of rows of frames, as high as they are.
+
+    ``unit`` is written at its end in place of the number, where each frame has another.
+    """
     upper, lower = rows[0][-1].get_position(), rows[-1][-1].get_position()
     inch = 1 / figure.get_figwidth()
     place = (upper.x1 + 0.07 * inch, lower.y0, 0.09 * inch, upper.y1 - lower.y0)
     bar = figure.colorbar(scale, cax=figure.add_axes(place))
     low, high = scale.get_clim()
-    ticks = [low, high] if not low else [low, 0, high]
-    bar.set_ticks(ticks, labels=[f"{tick:.2g}" for tick in ticks])
-    bar.ax.tick_params(length=0, pad=2, labelsize=_FONT_SIZE - 1, labelcolor=_INK)
+    ticks = {low: in_short(low), high: in_short(high)}
+    if unit is not None:
+        ticks = {low: f"-{unit}" if low else "0", high: unit}
+    if place[3] * figure.get_figheight() > _THREE_NUMBERS_INCHES:
+        ticks[0.0] = "0"
+    bar.set_ticks(sorted(ticks), labels=[ticks[tick] for tick in sorted(ticks)])
+    bar.ax.tick_params(length=0, pad=2, labelsize=FONT_SIZE - 1, labelcolor=INK)
     # Numbers at the ends stay within the row, clear of the bars above and below.
     labels = bar.ax.get_yticklabels()
     labels[0].set_verticalalignment("bottom")

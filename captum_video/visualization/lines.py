@@ -86,7 +86,7 @@ def plot_curves(
         axes.set_ylim(bottom=0)
     axes.set_xlim(0, 1)
     _finish(axes, x_label, y_label, title, "mean area")
-    return _figure_of(axes)
+    return figure_of(axes)
 
 
 def temporal_profile(
@@ -136,7 +136,7 @@ def temporal_profile(
     axes.margins(x=0.02)
     axes.locator_params(axis="x", integer=True)
     _finish(axes, "frame", "share of evidence", title, None)
-    return _figure_of(axes)
+    return figure_of(axes)
 
 
 def _shares(evidence: Tensor) -> Tensor:
@@ -165,7 +165,7 @@ def _axes(ax: "Axes | None") -> "Axes":
     return ax if ax is not None else Figure(figsize=(6, 3.2), layout="constrained").add_subplot()
 
 
-def _figure_of(axes: "Axes") -> "Figure":
+def figure_of(axes: "Axes") -> "Figure":
     """Find the figure that holds axes, also where they sit in a part of it."""
     from matplotlib.figure import Figure
 

@@ -81,10 +81,7 @@ def overlay(
             f"attributions: expected the clips' (N, T, H, W) = {tuple(pictures[:, 0].shape)}, "
             f"got {tuple(evidence[:, 0].shape)}"
         )
-    limits = _limits_of(evidence, limit)
-    # A limit of 0 means that there is nothing to paint: dividing by infinity leaves 0.
-    divisor = torch.where(limits > 0, limits, math.inf).view(-1, 1, 1, 1, 1)
-    level = (evidence / divisor).clamp(-1, 1).float()
+    level = levels_of(evidence, limit).float()
     opacity = alpha * level.abs()
     colors = _paint(level[:, 0], palette_of(cmap, sign).to(level.device), sign)
     return torch.lerp(pictures, colors, opacity).clamp_(0, 1)
@@ -140,16 +137,18 @@ def color_limit(
     return torch.stack(each).amax(0)
 
 
-def pictures_of(clips: Tensor, layout: Layout, denormalize: Denormalize | None = None) -> Tensor:
+def pictures_of(
+    clips: Tensor, layout: Layout, denormalize: Denormalize | None = None, name: str = "clips"
+) -> Tensor:
     """Bring clips to colours: (N, 3, T, H, W) in [0, 1], float32; gray becomes RGB.
 
     Raises:
         ValueError: neither 1 nor 3 channels, or colours plainly outside [0, 1].
     """
-    pictures = clip_of(clips, layout, "clips")
+    pictures = clip_of(clips, layout, name)
     if pictures.shape[1] not in (1, 3):
         raise ValueError(
-            f"clips: expected 1 channel (gray) or 3 (RGB), got {pictures.shape[1]}; choose the "
+            f"{name}: expected 1 channel (gray) or 3 (RGB), got {pictures.shape[1]}; choose the "
             f"channels to show first"
         )
     if denormalize is not None:
@@ -157,7 +156,7 @@ def pictures_of(clips: Tensor, layout: Layout, denormalize: Denormalize | None =
     low, high = pictures.min().item(), pictures.max().item()
     if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):
         raise ValueError(
-            f"clips: expected colours in [0, 1], got values from {low:.3g} to {high:.3g}; give "
+            f"{name}: expected colours in [0, 1], got values from {low:.3g} to {high:.3g}; give "
             f"denormalize=(mean, std) as the clips were normalised, or a function"
         )
     n, _, t, h, w = pictures.shape
@@ -175,6 +174,18 @@ def evidence_of(attributions: Tensor, layout: Layout, sign: Sign) -> Tensor:
     maps = clip_of(attributions, layout, "attributions")
     maps = maps.to(torch.promote_types(maps.dtype, torch.float32)).mean(1, keepdim=True)
     return maps.clamp(min=0) if sign == "positive" else maps
+
+
+def levels_of(evidence: Tensor, limit: float | Tensor | None = None) -> Tensor:
+    """Scale evidence (N, 1, T, H, W) to its place on the colour scale, in [-1, 1].
+
+    Raises:
+        ValueError: limits that are no number, or not one for each clip, or below 0.
+    """
+    limits = _limits_of(evidence, limit)
+    # A limit of 0 means that there is nothing to paint: dividing by infinity leaves 0.
+    divisor = torch.where(limits > 0, limits, math.inf).view(-1, 1, 1, 1, 1)
+    return (evidence / divisor).clamp(-1, 1)
 
 
 def palette_of(cmap: "str | Colormap | None", sign: Sign) -> Tensor:

@@ -100,6 +100,74 @@ def test_freezing_a_still_clip_changes_nothing():
     )
 
 
+FRAME_BASELINES = {
+    "previous": (baselines.previous, lambda clip, t: clip[:, t - 1 if t else 1]),
+    "mean": (baselines.frame_mean, lambda clip, t: sum(clip.unbind(1)) / clip.shape[1]),
+    "blur": (baselines.spatial_blur, lambda clip, t: oracles.blurred_frame(clip[:, t], 5.0)),
+}
+
+
+@pytest.mark.parametrize(("baseline", "replace"), FRAME_BASELINES.values(), ids=FRAME_BASELINES)
+def test_hiding_single_frames_equals_a_plain_loop_in_as_many_passes(baseline, replace):
+    network, clip = TinyNet3D().eval().double(), torch.rand(1, 2, 5, 6, 7).double()
+    batches = []
+
+    def model(x):
+        batches.append(len(x))
+        return network(x)
+
+    ours = SpatioTemporalOcclusion(model).attribute(
+        clip, (1, None, None), baselines=baseline, target=1, perturbations_per_eval=2
+    )
+    with torch.no_grad():
+        drops, n_passes = oracles.frame_occlusion(
+            lambda x: network(x[None])[0, 1], clip[0], replace
+        )
+    assert sum(batches) == n_passes == 5 + 1
+    expected = torch.tensor(drops).double().view(1, 1, 5, 1, 1).expand_as(clip)
+    torch.testing.assert_close(ours, expected)
+    assert ours.abs().max() > 1e-6
+
+
+def test_freezing_single_frames_of_a_still_clip_changes_nothing():
+    still = torch.rand(1, 2, 1, 6, 6).expand(-1, -1, 5, -1, -1)
+    found = SpatioTemporalOcclusion(TinyNet3D().eval()).attribute(
+        still, (1, None, None), baselines=baselines.previous, target=0
+    )
+    assert found.abs().max() < 1e-6
+
+
+@given(st.data(), clips(channels=(2, 2)))
+@settings(max_examples=20)
+def test_none_is_the_whole_axis_and_as_a_stride_the_window(data, clip):
+    extent = extent_of(clip)
+    window, strides = data.draw(windows(extent))
+    open_ = data.draw(st.tuples(*[st.booleans()] * 3))
+    occlusion = SpatioTemporalOcclusion(TinyNet3D().eval())
+
+    def left_open(sizes, filler):
+        return tuple(filler[i] if open_[i] else sizes[i] for i in range(3))
+
+    def found(window, strides):
+        return occlusion.attribute(clip, window, strides, target=0)
+
+    nothing, whole = (None, None, None), left_open(window, extent)
+    assert torch.equal(found(left_open(window, nothing), strides), found(whole, strides))
+    stride = left_open(strides, window)
+    assert torch.equal(found(window, left_open(strides, nothing)), found(window, stride))
+    assert torch.equal(found(whole, nothing), found(whole, None))
+
+
+def test_open_axes_are_those_of_each_input():
+    inputs = torch.rand(1, 2, 4, 6, 6), torch.rand(1, 1, 4, 3, 5)
+    occlusion = SpatioTemporalOcclusion(TwoStreams().eval())
+    ours = occlusion.attribute(inputs, (1, None, None), target=0)
+    named = occlusion.attribute(inputs, ((1, 6, 6), (1, 3, 5)), target=0)
+    for a, b in zip(ours, named, strict=True):
+        assert torch.equal(a, b)
+        assert a.std() > 0
+
+
 @pytest.mark.parametrize(
     ("window", "strides", "error", "message"),
     [
@@ -107,6 +175,10 @@ def test_freezing_a_still_clip_changes_nothing():
         ((2, 2, 2), (0, 1, 1), ValueError, "stride: expected sizes of at least 1"),
         ((2, 2, 2), (3, 2, 2), ValueError, "exceeds window"),
         ((2, 2), None, TypeError, "three whole numbers"),
+        (None, None, TypeError, "window: expected three whole numbers .* got None"),
+        ((2, 2, 2), (1, 1), TypeError, "stride: expected three whole numbers"),
+        ((2, None, None), (3, 1, 1), ValueError, "exceeds window"),
+        ((2, 2, 2), (3, None, None), ValueError, "exceeds window"),
         (((2, 2, 2), (2, 2, 2)), None, ValueError, r"one per input \(1\), got 2"),
     ],
 )

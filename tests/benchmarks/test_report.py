@@ -72,6 +72,13 @@ def test_interval_of_equal_clips_is_a_point_and_others_follow_the_seed() -> None
     assert not summary(rows, 3).equals(summary(rows, 4))
 
 
+def test_a_clip_that_a_method_lacks_does_not_count_for_it() -> None:
+    areas = {("insertion", "rise"): [0.5, 0.25], ("insertion", "random"): [0.5, 0.5, 0.5]}
+    table = summary(rows_of(areas)).set_index("method")
+    assert table["clips"].to_dict() == {"rise": 2, "random": 3}
+    assert table.loc["rise", "95 % interval"] == "0.250 to 0.500"
+
+
 def test_pictures_are_of_different_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = []
 

@@ -39,15 +39,15 @@ def test_own_scales_hide_the_unit_of_a_method_and_a_shared_scale_shows_it(clip):
     maps = {"weak": clip, "strong": 4 * clip}
     own = images_of(filmstrip(clip, maps, n_frames=1))
     assert (own[1] == own[2]).all()
-    shared = images_of(filmstrip(clip, maps, n_frames=1, shared_scale=True))
+    shared = images_of(filmstrip(clip, maps, n_frames=1, scale="shared"))
     assert (shared[1] != shared[2]).any()
     assert (shared[2] == own[2]).all()
 
 
 def test_shared_scale_has_one_bar_and_no_evidence_none(clip):
-    assert len(filmstrip(clip, {"a": clip, "b": clip}, n_frames=2, shared_scale=True).axes) == 7
+    assert len(filmstrip(clip, {"a": clip, "b": clip}, n_frames=2, scale="shared").axes) == 7
     zero = {"a": clip * 0}
-    assert len(filmstrip(clip, zero, n_frames=2, shared_scale=True).axes) == 4
+    assert len(filmstrip(clip, zero, n_frames=2, scale="shared").axes) == 4
     assert len(filmstrip(clip, {}, n_frames=2).axes) == 2
 
 
@@ -55,6 +55,53 @@ def test_bar_tells_the_limits(clip):
     attributions = torch.full_like(clip, -0.25)
     bar = filmstrip(clip, {"a": attributions}, n_frames=1, sign="all").axes[-1]
     assert [label.get_text() for label in bar.get_yticklabels()] == ["-0.25", "0", "0.25"]
+
+
+def test_large_and_small_limits_are_written_in_short(clip):
+    for limit, text in ((352.4, "352"), (0.000123, "0.00012"), (43.21, "43"), (2e6, "2e+06")):
+        bar = filmstrip(clip, {"a": torch.full_like(clip, limit)}, n_frames=1).axes[-1]
+        assert [label.get_text() for label in bar.get_yticklabels()] == ["0", text]
+
+
+def test_ready_rows_are_shown_as_they_are_below_the_clip(clip):
+    red = torch.zeros_like(clip)
+    red[:, 0] = 1
+    figure = filmstrip(clip, {"map": clip}, rows={"flow": red, "other": 1 - clip}, n_frames=2)
+    assert len(figure.axes) == 4 * 2 + 1
+    assert [axes.get_ylabel() for axes in figure.axes[:8:2]] == ["clip", "flow", "other", "map"]
+    images = images_of(figure)
+    for image, expected in zip(
+        images[2:5], [red[0, :, 0], red[0, :, 11], 1 - clip[0, :, 0]], strict=True
+    ):
+        torch.testing.assert_close(torch.from_numpy(image.data), expected.permute(1, 2, 0))
+    bar, row = figure.axes[-1].get_position(), figure.axes[6].get_position()
+    assert (bar.y0, bar.y1) == pytest.approx((row.y0, row.y1))
+    assert len(filmstrip(clip, {}, rows={"flow": red}, n_frames=2).axes) == 4
+
+
+def test_ready_rows_do_not_follow_the_layout_of_the_clip(clip):
+    given = Layout("n t c h w").from_clip(clip)
+    figure = filmstrip(given, {}, rows={"same": clip}, layout="n t c h w", n_frames=1)
+    first, second = images_of(figure)
+    assert (first == second).all()
+
+
+def test_scale_of_each_frame_shows_where_and_no_longer_when(clip):
+    fading = clip * torch.linspace(1, 0.01, 12).view(1, 1, -1, 1, 1)
+    fading[:, :, 5] = 0
+    figure = filmstrip(clip, {"a": fading}, n_frames=12, scale="frame")
+    images = images_of(figure)[12:]
+    for t in range(12):
+        alone = overlay(clip[:, :, t : t + 1], fading[:, :, t : t + 1])[0, :, 0]
+        torch.testing.assert_close(torch.from_numpy(images[t].data), alone.permute(1, 2, 0))
+    strength = clip.mean(1, keepdim=True)
+    steady = overlay(clip[:, :, 11:], strength[:, :, 11:])[0, :, 0].permute(1, 2, 0)
+    torch.testing.assert_close(torch.from_numpy(images[11].data), steady)
+    assert (images[5] == images_of(figure)[5]).all()
+    bar = figure.axes[-1]
+    assert [label.get_text() for label in bar.get_yticklabels()] == ["0", "max"]
+    bar = filmstrip(clip, {"a": -fading}, n_frames=1, scale="frame", sign="all").axes[-1]
+    assert [label.get_text() for label in bar.get_yticklabels()] == ["-max", "0", "max"]
 
 
 def test_short_clip_shows_each_frame_once(clip):
@@ -113,5 +160,12 @@ def test_bad_values(clip):
         filmstrip(clip.expand(2, -1, -1, -1, -1), {})
     with pytest.raises(ValueError, match=r"n_frames: .* got 0"):
         filmstrip(clip, {}, n_frames=0)
-    with pytest.raises(ValueError, match="attributions"):
-        filmstrip(clip, {"a": clip[:, :, 1:]})
+    with pytest.raises(ValueError, match=r"scale: .* got 'row'"):
+        filmstrip(clip, {}, scale="row")
+    for scale in ("method", "shared", "frame"):
+        with pytest.raises(ValueError, match=r"attributions: .*clips' "):
+            filmstrip(clip, {"a": clip[:, :, 1:]}, scale=scale)
+    with pytest.raises(ValueError, match=r"rows\['flow'\]: .*\(1, 3, 12, 6, 8\), got"):
+        filmstrip(clip, {}, rows={"flow": clip[:, :, 1:]})
+    with pytest.raises(ValueError, match=r"rows\['flow'\]: .* got 2"):
+        filmstrip(clip, {}, rows={"flow": clip[:, :2]})
