@@ -123,3 +123,38 @@ def energy_share(values: list[float], speeds: list[float], threshold: float) -> 
         return area, area
     pairs = zip(values, speeds, strict=True)
     return sum(max(v, 0.0) for v, speed in pairs if speed > threshold) / total, area
+
+
+def temporal_saliency_rescaling(
+    r, clip: Tensor, baseline: Tensor, tile, quantile=0.55, threshold=None, gated=0.0, rescale=False
+):
+    """Algorithm 1 of arXiv 2010.13924, one map at a time; clip (C, T, H, W), r(clip) its map."""
+    _, n_frames, height, width = clip.shape
+    whole = r(clip)
+
+    def moved(t, rows, columns):
+        hidden = clip.clone()
+        hidden[:, t, rows, columns] = baseline[:, t, rows, columns]
+        return float((whole - r(hidden)).abs().sum())
+
+    def unit(values):
+        low, high = min(values), max(values)
+        return [(v - low) / (high - low) for v in values] if high > low else values
+
+    times = [moved(t, slice(None), slice(None)) for t in range(n_frames)]
+    scaled = unit(times) if rescale else times
+    gate = float(np.quantile(scaled, quantile)) if threshold is None else threshold
+    found = torch.zeros(n_frames, height, width, dtype=torch.float64)
+    for t in range(n_frames):
+        if scaled[t] < gate or scaled[t] <= 0:
+            found[t] = gated * scaled[t]
+            continue
+        places = [
+            (slice(y, y + tile[0]), slice(x, x + tile[1]))
+            for y in range(0, height, tile[0])
+            for x in range(0, width, tile[1])
+        ]
+        worth = [moved(t, *place) for place in places]
+        for place, value in zip(places, unit(worth) if rescale else worth, strict=True):
+            found[t][place] = scaled[t] * value
+    return found, times

@@ -5,12 +5,17 @@ from typing import Any
 
 import pytest
 import torch
-from captum.attr import NoiseTunnel
+from captum.attr import NoiseTunnel, Saliency
 from captum.metrics import infidelity, sensitivity_max
 from toy_models import FailsAfter, Relaid, TinyNet3D, TwoStreams
 
 from captum_video import Layout
-from captum_video.attr import RISE3D, GradCAM3D, SpatioTemporalOcclusion
+from captum_video.attr import (
+    RISE3D,
+    GradCAM3D,
+    SpatioTemporalOcclusion,
+    TemporalSaliencyRescaling,
+)
 from captum_video.metrics import Deletion, Insertion
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-4}
@@ -21,6 +26,8 @@ class Method:
     make: Any
     arguments: dict = field(default_factory=dict)
     perturbs: bool = True
+    degree: int = 1
+    """A map of a score three times as high is higher by three to this power."""
 
     def run(self, model, inputs, target=1, *, layout="n c t h w", **kwargs):
         method = self.make(model, layout)
@@ -49,6 +56,19 @@ METHODS = {
     **{
         f"RISE3D-{estimator}": Method(RISE3D, {**GRID, "estimator": estimator})
         for estimator in ("regression", "coverage", "expectation")
+    },
+    **{
+        f"TemporalSaliencyRescaling-{name}": Method(
+            lambda model, layout, wrapped=wrapped: TemporalSaliencyRescaling(
+                wrapped(model, layout), layout
+            ),
+            {"tile_shape": (4, 3), "method_arguments": arguments},
+            degree=2,
+        )
+        for name, wrapped, arguments in (
+            ("gradient", lambda model, layout: Saliency(model), {}),
+            ("occlusion", SpatioTemporalOcclusion, {"sliding_window_shapes": (2, 7, 6)}),
+        )
     },
 }
 METRICS = {
@@ -126,7 +146,7 @@ def test_additional_arguments_follow_their_clip(method, model, clip):
     gain = torch.tensor([1.0, 3.0])
     found = method.run(model, clip, additional_forward_args=gain)
     torch.testing.assert_close(found[0], expected[0], **CLOSE)
-    torch.testing.assert_close(found[1], 3 * expected[1], atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(found[1], 3**method.degree * expected[1], atol=1e-4, rtol=1e-3)
 
 
 @each_method

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from strategies import extents, windows
 
 from captum_video import Extent
-from captum_video.masks import FeatureMaps, RandomGrids, RankedPrefixes, SlidingWindows, Untouched
+from captum_video.masks import (
+    FeatureMaps,
+    Joined,
+    RandomGrids,
+    RankedPrefixes,
+    SlidingWindows,
+    Untouched,
+)
 
 
 def random_grids(extent, grid, n_masks=50, p=0.4, seed=0):
@@ -164,3 +171,26 @@ def test_prefixes_grow_by_rank():
 def test_bad_streams_say_why(make, message):
     with pytest.raises(ValueError, match=message):
         make(Extent(4, 8, 8))
+
+
+def test_an_axis_without_a_grid_keeps_one_value():
+    masks = RandomGrids(Extent(6, 4, 5), (6, None, None), 0.5, 40, torch.Generator())
+    assert set(masks[:].unique().tolist()) == {0.0, 1.0}
+    assert torch.equal(masks[:], masks[:][..., :1, :1].expand(-1, -1, -1, 4, 5))
+    spatial = RandomGrids(Extent(6, 4, 5), (None, 2, 2), 0.5, 40, torch.Generator())[:]
+    assert torch.equal(spatial, spatial[:, :, :1].expand_as(spatial))
+    assert [len(points) for points in masks.lattice()] == [6, 1, 1]
+
+
+@given(data=st.data())
+def test_joined_streams_are_cut_anywhere(data):
+    extent = Extent(2, 3, 2)
+    windows = SlidingWindows(extent, (1, 2, 1), (1, 2, 1))
+    joined = Joined(Untouched(extent, 2), windows, Untouched(extent), windows)
+    every = torch.cat(
+        [torch.ones(2, 1, *extent), windows[:], torch.ones(1, 1, *extent), windows[:]]
+    )
+    start = data.draw(st.integers(0, len(joined) - 1))
+    stop = data.draw(st.integers(start + 1, len(joined)))
+    assert len(joined) == len(every)
+    assert torch.equal(joined[start:stop], every[start:stop])

@@ -4,10 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_models import FailsAfter, LimitedMemory, Linear3D, Relaid, TinyNet3D
 
-from captum_video import Layout, perturb
+from captum_video import Layout
 from captum_video.clips import extent_of
 from captum_video.masks import RandomGrids, SlidingWindows, Untouched
 from captum_video.perturb import perturbed_outputs, perturbed_scores
+from captum_video.perturb._job import is_out_of_memory
 
 CANONICAL = Layout("n c t h w")
 
@@ -273,5 +274,5 @@ def test_a_models_own_error_passes_through():
             perturbations_per_eval=1,
         )
     assert model.network.training
-    assert perturb._is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
-    assert not perturb._is_out_of_memory(RuntimeError("planned failure"))
+    assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
+    assert not is_out_of_memory(RuntimeError("planned failure"))

@@ -4,6 +4,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from captum_video.nn import FrameWise
+
 
 class Linear3D(nn.Module):
     """Scores sum(weights_k * clip): every method's answer is known in closed form."""
@@ -127,3 +129,42 @@ class LimitedMemory(nn.Module):
         if len(clip) > self.limit:
             raise torch.OutOfMemoryError("planned")
         return self.network(clip)
+
+
+class FrameEncoder(nn.Module):
+    """Features of single frames; counts the frames that it was given."""
+
+    def __init__(self, channels: int = 2, features: int = 5) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 6, 3, padding=1)
+        self.norm = nn.BatchNorm2d(6)
+        self.norm.running_mean.uniform_(-0.2, 0.2)
+        self.fc = nn.Linear(6, features)
+        self.frames = 0
+
+    def forward(self, frames: Tensor) -> Tensor:
+        self.frames += len(frames)
+        return self.fc(self.norm(self.conv(frames)).relu().square().mean((2, 3)))
+
+
+class RecurrentHead(nn.Module):
+    """An LSTM over features of frames, and a linear layer on its last state."""
+
+    def __init__(self, features: int = 5, classes: int = 3) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(features, 7, num_layers=2, dropout=0.5, batch_first=True)
+        self.fc = nn.Linear(7, classes)
+
+    def forward(self, features: Tensor, gain: Tensor | None = None) -> Tensor:
+        scores = 4 * self.fc(self.lstm(4 * features)[0][:, -1])
+        return scores if gain is None else scores * gain[:, None]
+
+
+def frame_wise(layout: str = "n c t h w", channels: int = 2) -> FrameWise:
+    """A declared CNN-LSTM."""
+    return FrameWise(FrameEncoder(channels), RecurrentHead(), layout)
+
+
+def undeclared(model: FrameWise):
+    """The same network as a plain function."""
+    return lambda *inputs: model(*inputs)

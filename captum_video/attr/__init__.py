@@ -4,6 +4,7 @@ from captum_video.attr._layers import LayerCandidate, layer_candidates
 from captum_video.attr.gradcam3d import GradCAM3D
 from captum_video.attr.occlusion import SpatioTemporalOcclusion
 from captum_video.attr.rise3d import RISE3D, RISEEstimate
+from captum_video.attr.temporal_saliency_rescaling import TemporalSaliencyRescaling
 
 __all__ = [
     "RISE3D",
@@ -11,5 +12,6 @@ __all__ = [
     "LayerCandidate",
     "RISEEstimate",
     "SpatioTemporalOcclusion",
+    "TemporalSaliencyRescaling",
     "layer_candidates",
 ]

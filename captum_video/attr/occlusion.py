@@ -1,6 +1,6 @@
 """Occlusion over space and time: the drop of the score when a window is hidden."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from captum.attr import PerturbationAttribution
@@ -16,7 +16,7 @@ from captum_video.clips import (
     spread_over_channels,
     window_of,
 )
-from captum_video.masks import MaskStream, SlidingWindows, Untouched
+from captum_video.masks import Joined, MaskStream, SlidingWindows, Untouched
 from captum_video.perturb import PerturbationsPerEval, perturbed_scores
 
 Window = tuple[int | None, int | None, int | None]
@@ -103,28 +103,25 @@ class SpatioTemporalOcclusion(PerturbationAttribution):
                 f"sliding_window_shapes: inputs hidden together need as many windows each, got "
                 f"{[len(stream) for stream in windows]}"
             )
-        replacements = resolve(baselines, clips, self.layout)
-
-        def scores(streams: Sequence[MaskStream | None], show: bool) -> Tensor:
-            return perturbed_scores(
-                self.forward_func,
-                clips,
-                replacements,
-                [streams] * len(clips[0]),
-                layout=self.layout,
-                target=target,
-                additional_forward_args=additional_forward_args,
-                perturbations_per_eval=perturbations_per_eval,
-                show_progress=show,
-                description="Occlusion",
-            )
-
-        whole = scores([Untouched(extent_of(clip), clip.device) for clip in clips], show=False)
-        if inputs_together:
-            drops = [whole - scores(windows, show_progress)] * len(clips)
-        else:
-            alone = [[w if w is hidden else None for w in windows] for hidden in windows]
-            drops = [whole - scores(streams, show_progress) for streams in alone]
+        streams = _streams(windows, [extent_of(clip) for clip in clips], inputs_together)
+        scores = perturbed_scores(
+            self.forward_func,
+            clips,
+            resolve(baselines, clips, self.layout),
+            [streams] * len(clips[0]),
+            layout=self.layout,
+            target=target,
+            additional_forward_args=additional_forward_args,
+            perturbations_per_eval=perturbations_per_eval,
+            show_progress=show_progress,
+            description="Occlusion",
+        )
+        drops = scores[:, :1] - scores[:, 1:]
+        per_input = (
+            [drops] * len(clips)
+            if inputs_together
+            else drops.split([len(stream) for stream in windows], dim=1)
+        )
         maps = tuple(
             spread_over_channels(
                 (stream.hidden_sum(drop) / stream.hidden_sum(drop.new_ones(1, len(stream))))[
@@ -133,7 +130,7 @@ class SpatioTemporalOcclusion(PerturbationAttribution):
                 clip,
                 self.layout,
             )
-            for stream, drop, clip in zip(windows, drops, clips, strict=True)
+            for stream, drop, clip in zip(windows, per_input, clips, strict=True)
         )
         return maps if is_tuple else maps[0]
 
@@ -150,6 +147,25 @@ def _filled(sizes: Any, full: Extent) -> Any:
     if not isinstance(sizes, tuple | list) or len(sizes) != len(full):
         return sizes
     return tuple(whole if size is None else size for size, whole in zip(sizes, full, strict=True))
+
+
+def _streams(
+    windows: list[SlidingWindows], extents: list[Extent], together: bool
+) -> list[MaskStream]:
+    """The whole clip first, then windows: in all inputs at once, or in one input after the other."""
+
+    def kept(i: int, count: int) -> Untouched:
+        return Untouched(extents[i], count, windows[i].device)
+
+    if together:
+        return [Joined(kept(i, 1), stream) for i, stream in enumerate(windows)]
+    return [
+        Joined(
+            kept(i, 1),
+            *(w if i == j else kept(i, len(w)) for j, w in enumerate(windows)),
+        )
+        for i in range(len(windows))
+    ]
 
 
 def _per_input(shapes: Any, n_inputs: int) -> tuple[Window, ...]:

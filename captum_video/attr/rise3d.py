@@ -81,7 +81,7 @@ class RISE3D(PerturbationAttribution):
         perturbations_per_eval: PerturbationsPerEval = "auto",
         show_progress: bool = False,
         *,
-        grid_shape: tuple[int, int, int] = (4, 7, 7),
+        grid_shape: tuple[int | None, int | None, int | None] = (4, 7, 7),
         keep_probability: float = 0.5,
         estimator: Estimator = "regression",
         generator: torch.Generator | None = None,
@@ -98,7 +98,9 @@ class RISE3D(PerturbationAttribution):
             n_samples: number of masks, the same for all clips.
             perturbations_per_eval: masks per clip and pass, or ``"auto"``; no effect on the map.
             show_progress: show a progress bar.
-            grid_shape: cells over frames, height and width; at most one cell a voxel.
+            grid_shape: cells over frames, height and width; at most one cell a voxel. None: masks do
+                not vary along that axis, so ``(T, None, None)`` keeps and hides whole frames: a map
+                over time, for two passes of a `FrameWise` encoder per frame.
             keep_probability: of a grid node, in (0, 1).
             estimator: see the class.
             generator: draws the masks.
@@ -147,7 +149,7 @@ class RISE3D(PerturbationAttribution):
         perturbations_per_eval: PerturbationsPerEval = "auto",
         show_progress: bool = False,
         *,
-        grid_shape: tuple[int, int, int] = (4, 7, 7),
+        grid_shape: tuple[int | None, int | None, int | None] = (4, 7, 7),
         keep_probability: float = 0.5,
         estimator: Estimator = "regression",
         generator: torch.Generator | None = None,

@@ -8,11 +8,12 @@ drawn once, when the stream is made, so that a mask does not depend on how the s
 from captum_video.masks.features import FeatureMaps
 from captum_video.masks.grids import RandomGrids
 from captum_video.masks.prefixes import RankedPrefixes
-from captum_video.masks.stream import MaskStream, Untouched
+from captum_video.masks.stream import Joined, MaskStream, Untouched
 from captum_video.masks.windows import SlidingWindows
 
 __all__ = [
     "FeatureMaps",
+    "Joined",
     "MaskStream",
     "RandomGrids",
     "RankedPrefixes",

@@ -19,7 +19,8 @@ class RandomGrids:
 
     Args:
         extent: size of the clip.
-        grid_shape: cells over frames, height and width; at most one cell a voxel.
+        grid_shape: cells over frames, height and width; at most one cell a voxel. None: masks do
+            not vary along this axis.
         keep_probability: of a node, in (0, 1).
         n_masks: number of masks.
         generator: draws bits, then shifts.
@@ -39,29 +40,33 @@ class RandomGrids:
     def __init__(
         self,
         extent: Extent,
-        grid_shape: Sequence[int],
+        grid_shape: Sequence[int | None],
         keep_probability: float,
         n_masks: int,
         generator: torch.Generator,
         device: torch.device | str | None = None,
     ) -> None:
-        grid_shape = window_of(grid_shape, "grid_shape", extent)
+        grid = _grid_of(grid_shape, extent)
         if not 0 < keep_probability < 1:
             raise ValueError(f"keep_probability: expected 0 < p < 1, got {keep_probability}")
         if n_masks < 1:
             raise ValueError(f"n_samples: expected at least 1 mask, got {n_masks}")
         self.keep_probability = keep_probability
-        self._extent, self._grid_shape = extent, grid_shape
-        cells = [-(-length // cells) for length, cells in zip(extent, grid_shape, strict=True)]
+        self._extent = extent
         self._axes = [
-            _interpolation(length, cell, device) for length, cell in zip(extent, cells, strict=True)
+            _constant(length, device)
+            if count is None
+            else _interpolation(length, -(-length // count), device)
+            for length, count in zip(extent, grid, strict=True)
         ]
+        self._knots = [1 if count is None else -(-3 * count // 2) for count in grid]
         source = generator.device
         nodes = [axis.shape[2] for axis in self._axes]
         chance = torch.rand((n_masks, *nodes), generator=generator, device=source)
         self._bits = (chance < keep_probability).to(device)
         shifts = [
-            torch.randint(cell, (n_masks,), generator=generator, device=source) for cell in cells
+            torch.randint(len(axis), (n_masks,), generator=generator, device=source)
+            for axis in self._axes
         ]
         self._shifts = torch.stack(shifts, dim=1).to(device)
 
@@ -76,10 +81,9 @@ class RandomGrids:
 
         Twice as many as cells describe smooth masks hardly better, for four times the memory.
         """
-        counts = [-(-3 * cells // 2) for cells in self._grid_shape]
         return [
             torch.linspace(0, length - 1, min(length, count)).round().long()
-            for length, count in zip(self._extent, counts, strict=True)
+            for length, count in zip(self._extent, self._knots, strict=True)
         ]
 
     def at(
@@ -146,6 +150,20 @@ class RandomGrids:
 
 def _parts(length: int, size: int = 256) -> list[slice]:
     return [slice(start, start + size) for start in range(0, length, size)]
+
+
+def _grid_of(shape: Sequence[int | None], extent: Extent) -> Sequence[int | None]:
+    """Check the numbers of cells; an axis with None has no grid."""
+    cells: object = shape
+    if isinstance(shape, tuple | list):
+        cells = [1 if count is None else count for count in shape]
+    window_of(cells, "grid_shape", extent)
+    return shape
+
+
+def _constant(length: int, device: torch.device | str | None) -> Tensor:
+    """Weights (shift, voxel, node) of an axis along which masks do not vary."""
+    return torch.ones(1, length, 1, device=device)
 
 
 def _interpolation(length: int, cell: int, device: torch.device | str | None) -> Tensor:

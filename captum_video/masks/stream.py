@@ -1,4 +1,4 @@
-"""What a mask stream is, and the simplest one."""
+"""What a mask stream is, the simplest one, and how streams are joined."""
 
 from typing import Protocol
 
@@ -17,7 +17,7 @@ class MaskStream(Protocol):
 
 
 class Untouched:
-    """One mask that keeps everything: the clip as it is.
+    """Masks that keep everything: the clip as it is, so many times.
 
     Example:
         >>> from captum_video import Extent
@@ -25,11 +25,42 @@ class Untouched:
         tensor([1., 1.])
     """
 
-    def __init__(self, extent: Extent, device: torch.device | str | None = None) -> None:
-        self._mask = torch.ones(1, 1, *extent, device=device)
+    def __init__(
+        self, extent: Extent, count: int = 1, device: torch.device | str | None = None
+    ) -> None:
+        self._masks = torch.ones((), device=device).expand(count, 1, *extent)
 
     def __len__(self) -> int:
-        return 1
+        return len(self._masks)
 
     def __getitem__(self, index: slice) -> Tensor:
-        return self._mask[index]
+        return self._masks[index]
+
+
+class Joined:
+    """Several streams, one after the other.
+
+    Example:
+        >>> from captum_video import Extent
+        >>> from captum_video.masks import SlidingWindows
+        >>> extent = Extent(1, 1, 3)
+        >>> masks = Joined(Untouched(extent), SlidingWindows(extent, (1, 1, 2), (1, 1, 2)))
+        >>> len(masks), masks[:2].reshape(2, 3)
+        (3, tensor([[1., 1., 1.],
+                [0., 0., 1.]]))
+    """
+
+    def __init__(self, *streams: MaskStream) -> None:
+        self._streams = streams
+
+    def __len__(self) -> int:
+        return sum(len(stream) for stream in self._streams)
+
+    def __getitem__(self, index: slice) -> Tensor:
+        start, stop, _ = index.indices(len(self))
+        parts = []
+        for stream in self._streams:
+            if start < len(stream) and stop > 0:
+                parts.append(stream[max(start, 0) : min(stop, len(stream))])
+            start, stop = start - len(stream), stop - len(stream)
+        return torch.cat(parts)

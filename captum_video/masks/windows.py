@@ -46,13 +46,14 @@ class SlidingWindows:
             _window_table(length, size, step, device)
             for length, size, step in zip(extent, window, strides, strict=True)
         ]
+        self.device = self._inside[0].device
         self.counts = Extent(*(len(table) for table in self._inside))
 
     def __len__(self) -> int:
         return self.counts.frames * self.counts.height * self.counts.width
 
     def __getitem__(self, index: slice) -> Tensor:
-        number = torch.arange(*index.indices(len(self)), device=self._inside[0].device)
+        number = torch.arange(*index.indices(len(self)), device=self.device)
         frames, rows, columns = (
             table[place]
             for table, place in zip(

@@ -48,6 +48,14 @@ class FrameWise(nn.Module):
         self.head = head
         self.layout = Layout.of(layout)
 
+    def check_layout(self, layout: Layout) -> None:
+        """Raise ValueError unless a method reads its inputs as the network does."""
+        if layout.pattern != self.layout.pattern:
+            raise ValueError(
+                f"layout: the FrameWise network was declared with {self.layout!r}, the method "
+                f"with {layout!r}"
+            )
+
     def forward(self, inputs: Tensor, *arguments: Any) -> Tensor:
         """Outputs for clips in the declared layout."""
         clip = self.layout.to_clip(inputs)

@@ -1,0 +1,175 @@
+"""What it saves to declare a CNN-LSTM frame-wise: ratios to Captum and to a plain loop over maps.
+
+Ours and theirs are timed in turn in one process. What would take an hour one pass at a time is timed on
+a part of it, and multiplied by the exact number of passes.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from statistics import median
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+from captum.attr import FeatureAblation, Saliency
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from captum_video.attr import SpatioTemporalOcclusion, TemporalSaliencyRescaling
+from captum_video.nn import FrameWise, recurrent_gradients
+
+TILE = 10
+PART = 8
+
+
+class Comparison(NamedTuple):
+    """Who is timed against whom: names of contestants, and how often the second would have to run."""
+
+    ours: str
+    theirs: str
+    times: float
+
+
+class Undeclared(nn.Module):
+    """The same network for methods that are not to know that it is frame-wise.
+
+    Args:
+        model: the network.
+        one_by_one: encode a frame at a time, in a loop, as study B's code did.
+    """
+
+    def __init__(self, model: FrameWise, one_by_one: bool = False) -> None:
+        super().__init__()
+        self.encoder, self.head, self.one_by_one = model.encoder, model.head, one_by_one
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Class logits (N, classes)."""
+        if self.one_by_one:
+            features = [self.encoder(frame) for frame in clips.unbind(2)]
+            return self.head(torch.stack(features, dim=1))
+        features = self.encoder(clips.transpose(1, 2).flatten(0, 1))
+        return self.head(features.unflatten(0, (len(clips), clips.shape[2])))
+
+
+def occlusion_table(model: FrameWise, clip: Tensor, rounds: int = 3) -> pd.DataFrame:
+    """Occlusion of frames and of windows against Captum's `FeatureAblation`, one window per pass.
+
+    Args:
+        model: takes clips (1, C, T, H, W).
+        clip: one of them.
+        rounds: of which medians are taken.
+
+    Returns:
+        One row per kind of window: how many, and how many times faster.
+    """
+    frames, height, width = clip.shape[2:]
+    quarter = (-(-height // 4), -(-width // 4))
+    plain = Undeclared(model).eval()
+    contestants: dict[str, Callable[[], object]] = {}
+    comparisons: dict[str, Comparison] = {}
+    for name, window, count in (
+        ("whole frames", (1, height, width), frames),
+        ("windows of 1 frame", (1, *quarter), 16 * frames),
+        ("windows of 3 frames", (3, *quarter), 16 * -(-frames // 3)),
+    ):
+        part = min(PART, frames // window[0])
+        contestants[name] = partial(
+            SpatioTemporalOcclusion(model).attribute, clip, window, target=0
+        )
+        contestants[f"Captum, {name}"] = partial(_ablate, plain, clip, window, part)
+        # Captum also takes what is in no window for one
+        comparisons[f"occlusion, {count} {name}"] = Comparison(
+            name, f"Captum, {name}", (count + 1) / (part + 2)
+        )
+    return _compare(contestants, comparisons, rounds, clip.device.type)
+
+
+def _ablate(model: nn.Module, clip: Tensor, window: tuple[int, int, int], part: int) -> Tensor:
+    groups = torch.zeros((1, 1, *clip.shape[2:]), dtype=torch.long, device=clip.device)
+    for i in range(part):
+        groups[:, :, i * window[0] : (i + 1) * window[0], : window[1], : window[2]] = i + 1
+    with torch.no_grad():
+        return FeatureAblation(model).attribute(clip, target=0, feature_mask=groups)
+
+
+def rescaling_table(
+    model: FrameWise, clip: Tensor, rounds: int = 3, tolerance: float = 1e-2, tiles: bool = True
+) -> pd.DataFrame:
+    """Temporal Saliency Rescaling of `Saliency` against a loop over maps.
+
+    Args:
+        model: takes clips (1, C, T, H, W).
+        clip: one of them.
+        rounds: of which medians are taken.
+        tolerance: compared with 0, which leaves nothing out.
+        tiles: the whole map, on tiles of 10 x 10; False: its time step alone.
+
+    Returns:
+        One row per tolerance and kind of loop (all frames in one batch, or a frame at a time): maps, how
+        many times faster, and the correlation of the result with that of tolerance 0.
+    """
+    frames, height, width = clip.shape[2:]
+    found: dict[float, Tensor] = {}
+
+    def rescale(tolerance: float) -> None:
+        maps, times = TemporalSaliencyRescaling(Saliency(model)).attribute(
+            clip,
+            (TILE, TILE) if tiles else (height, width),
+            target=0,
+            gate_threshold=None if tiles else float("inf"),
+            tolerance=tolerance,
+            return_time_contributions=True,
+        )
+        found[tolerance] = (maps if tiles else times).flatten()
+
+    def one_map(network: nn.Module) -> None:
+        with recurrent_gradients(network):
+            Saliency(network).attribute(clip.clone().requires_grad_(), target=0)
+
+    batched, one_by_one = Undeclared(model).eval(), Undeclared(model, one_by_one=True).eval()
+    contestants = {
+        f"tolerance {value:g}": partial(rescale, value) for value in (tolerance, 0.0)
+    } | {"batch": partial(one_map, batched), "frame by frame": partial(one_map, one_by_one)}
+    passing = int(0.45 * (frames - 1)) + 1  # at the .55 quantile
+    maps = 1 + frames + (passing * -(-height // TILE) * -(-width // TILE) if tiles else 0)
+    comparisons = {
+        f"TSR, {maps} maps, tolerance {value:g}, against {loop}": Comparison(
+            f"tolerance {value:g}", loop, maps
+        )
+        for value in (tolerance, 0.0)
+        for loop in ("batch", "frame by frame")
+    }
+    table = _compare(contestants, comparisons, rounds, clip.device.type)
+    agreement = torch.corrcoef(torch.stack([found[tolerance], found[0.0]]))[0, 1].item()
+    return table.assign(correlation=[agreement, agreement, 1.0, 1.0])
+
+
+def _compare(
+    contestants: Mapping[str, Callable[[], object]],
+    comparisons: Mapping[str, Comparison],
+    rounds: int,
+    device: str,
+) -> pd.DataFrame:
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
+    for _ in tqdm(range(rounds), desc="rounds", disable=None):
+        for name, run in contestants.items():
+            seconds[name].append(_time(run, device))
+    clocks = ("wall", "CPU") if device == "cpu" else ("wall",)
+    rows = []
+    for work, (ours, theirs, times) in comparisons.items():
+        row: dict[str, object] = {"work": work}
+        for i, clock in enumerate(clocks):
+            own, other = (median(one[i] for one in seconds[name]) for name in (ours, theirs))
+            row[f"times faster ({clock})"] = times * other / own
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _time(run: Callable[[], object], device: str) -> tuple[float, float]:
+    """Wall and CPU seconds."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    run()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - wall, time.process_time() - cpu

@@ -1,0 +1,210 @@
+"""How far a gradient map moves when one frame of a frame-wise network's clip changes.
+
+The map at frame s is ``J_s^T g_s``, J_s the encoder's Jacobian at that frame and g_s the gradient of
+the score at its features. A change of frame t alters J only there; elsewhere the map moves by
+``J_s^T (g'_s - g_s)``. Over many changes these differences lie in few directions, the leading right
+singular vectors of the table (changes x features), so that one backward pass of the encoder per
+direction serves all of them.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from captum.attr import Attribution, InputXGradient, Saliency
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from captum_video._captum import forward, select, take_arguments, take_target
+from captum_video.attr._frame_changes import AttributionOptions, Changes
+from captum_video.clips import map_dtype
+from captum_video.nn import FrameWise
+from captum_video.perturb import FrameEncoder, run_in_chunks
+
+_CPU_FRAMES = 16
+_FRAMES_PER_GROUP = 8
+_GPU_BYTES_PER_FRAME_BYTE = 1024
+_TABLE_BYTES = 256 * 2**20
+_BASIS_BYTES = 128 * 2**20
+_BLOCK_BYTES = 4 * 2**20
+
+
+class FrameGradients:
+    """Distances of gradient maps of one clip, with the encoder run on changed frames only.
+
+    Args:
+        method: `captum.attr.Saliency` or ``InputXGradient``.
+        model: its network.
+        clip: (C, T, H, W).
+        options: how the method would be asked.
+        tolerance: share of the change of gradients at the features that may be left out.
+    """
+
+    def __init__(
+        self,
+        method: Attribution,
+        model: FrameWise,
+        clip: Tensor,
+        options: AttributionOptions,
+        tolerance: float,
+    ) -> None:
+        model.check_layout(options.layout)
+        self._head, self._encoder = model.head, FrameEncoder(model.encoder)
+        self._options, self._tolerance = options, tolerance
+        self._finish = _finishing(method, options)
+        with torch.inference_mode(False), torch.enable_grad():
+            self._frames = clip.transpose(0, 1).clone()
+            frames = self._frames.clone().requires_grad_()
+            features = self._encoder(frames)
+            self._features = features.detach()
+            self._slopes = self._head_gradients(self._features[None])[0]
+            (gradient,) = torch.autograd.grad(features, frames, self._slopes)
+        self._dtype = map_dtype(clip.dtype)
+        self._gradient = gradient.to(self._dtype)
+        self._found = self._finish(self._gradient, self._frames)
+
+    @staticmethod
+    def can_replace(method: Attribution, options: AttributionOptions) -> bool:
+        """Whether the method's map is made of gradients and known options alone."""
+        known: dict[type, set[str]] = {Saliency: {"abs"}, InputXGradient: set()}
+        return (
+            set(options.method_arguments) <= known.get(type(method), set())
+            and type(method) in known
+        )
+
+    def __call__(self, changes: Changes, report: Callable[[int], Any]) -> Tensor:
+        """Sum of absolute differences of the maps, for every change: (changes,)."""
+        row_bytes = self._slopes.numel() * self._slopes.element_size()
+        block = max(1, _TABLE_BYTES // row_bytes)
+        parts = [self._found.new_empty(0)]
+        with torch.inference_mode(False), torch.enable_grad():
+            for first in range(0, len(changes), block):
+                parts.append(
+                    self._distances(changes, first, min(first + block, len(changes)), report)
+                )
+        return torch.cat(parts)
+
+    def _distances(
+        self, changes: Changes, first: int, last: int, report: Callable[[int], Any]
+    ) -> Tensor:
+        distances = self._found.new_empty(last - first)
+        shape = (last - first, len(self._frames), self._slopes[0].numel())
+        table = self._found.new_empty(shape)
+        chunks = run_in_chunks(
+            last - first,
+            self._options.size or self._size_that_fits(),
+            lambda start, end, size: self._changed_frames(changes, first + start, first + end),
+            may_shrink=self._options.size is None,
+            release=lambda: None,
+        )
+        for start, end, (own, slopes) in chunks:
+            distances[start:end] = own
+            table[start:end] = slopes
+            report(end - start)
+        return distances + self._elsewhere(table)
+
+    def _changed_frames(self, changes: Changes, first: int, last: int) -> tuple[Tensor, Tensor]:
+        """Distance inside the changed frames (rows,), and how slopes changed (rows, T, F)."""
+        place = changes.frames(first, last)
+        row = torch.arange(len(place), device=place.device)
+        frames = changes.changed(first, last)[0].detach().clone().requires_grad_()
+        encoded = self._encoder(frames)
+        features = self._features.expand(len(place), *self._features.shape).clone()
+        features[row, place] = encoded.detach()
+        slopes = self._head_gradients(features)
+        (gradient,) = torch.autograd.grad(encoded, frames, slopes[row, place])
+        found = self._finish(gradient.to(self._dtype), frames.detach())
+        difference = slopes - self._slopes
+        difference[row, place] = 0
+        return (found - self._found[place]).abs().flatten(1).sum(1), difference.flatten(2)
+
+    def _head_gradients(self, features: Tensor) -> Tensor:
+        """Gradient of each row's score at its features (rows, T, ...)."""
+        asked, rows = self._options, [self._options.clip] * len(features)
+        leaf = features.detach().clone().requires_grad_()
+        arguments = take_arguments(asked.arguments, rows)
+        outputs = forward(self._head, (leaf,), arguments, gradients=True)
+        score = select(outputs, take_target(asked.target, rows, asked.n_clips), len(rows))
+        return torch.autograd.grad(score.sum(), leaf)[0]
+
+    def _elsewhere(self, table: Tensor) -> Tensor:
+        """Distance outside the changed frames, from changes of slopes (rows, T, F): (rows,)."""
+        bases = _bases(table, self._tolerance)
+        distances = self._found.new_zeros(len(table))
+        order = sorted(range(len(bases)), key=lambda s: -len(bases[s]))
+        while order and len(bases[order[0]]):
+            rank = len(bases[order[0]])
+            basis_bytes = rank * self._frames[0].numel() * self._frames.element_size()
+            count = min(_FRAMES_PER_GROUP, max(1, _BASIS_BYTES // basis_bytes))
+            group, order = order[:count], order[count:]
+            directions = self._pulled_back(group, [bases[s] for s in group])
+            for s, rows in zip(group, directions, strict=True):
+                weights = table[:, s] @ bases[s].mT
+                distances += self._moved(s, weights, rows[: len(bases[s])])
+        return distances
+
+    def _pulled_back(self, group: list[int], bases: list[Tensor]) -> Tensor:
+        """``J_s^T b`` of every basis vector b of these frames: (frames, vectors, C H W)."""
+        frames = self._frames[group].requires_grad_()
+        encoded = self._encoder(frames)
+        vectors = pad_sequence(bases)  # (vectors, frames, features), zero where a frame has fewer
+        found = self._found.new_empty((len(group), len(vectors), frames[0].numel()))
+        for i, slopes in enumerate(vectors):
+            slopes = slopes.reshape(encoded.shape).to(encoded)
+            (gradient,) = torch.autograd.grad(encoded, frames, slopes, retain_graph=True)
+            found[:, i] = gradient.flatten(1)
+        return found
+
+    def _moved(self, s: int, weights: Tensor, directions: Tensor) -> Tensor:
+        """Distance of frame s's map for each row of weights: (rows,)."""
+        step = max(1, _BLOCK_BYTES // (directions.shape[1] * directions.element_size()))
+        old, frame = self._found[s].flatten(), self._frames[s].flatten()
+        gradient = self._gradient[s].flatten()
+        distances = []
+        with torch.no_grad():
+            for part in weights.split(step):
+                new = self._finish(torch.addmm(gradient, part, directions), frame)
+                distances.append(torch.linalg.vector_norm(new.sub_(old), ord=1, dim=1))
+        return torch.cat(distances)
+
+    def _size_that_fits(self) -> int:
+        """Changed frames to a pass."""
+        if self._frames.device.type != "cuda":
+            return _CPU_FRAMES
+        free, _ = torch.cuda.mem_get_info(self._frames.device)
+        frame_bytes = self._frames[0].numel() * self._frames.element_size()
+        return max(1, min(free // (_GPU_BYTES_PER_FRAME_BYTE * frame_bytes), 1024))
+
+
+def _finishing(
+    method: Attribution, options: AttributionOptions
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """From the gradient and the frame to the method's map; may work in place on the gradient."""
+    if isinstance(method, InputXGradient):
+        return lambda gradient, frame: gradient * frame
+    if options.method_arguments.get("abs", True):
+        return lambda gradient, frame: gradient.abs()
+    return lambda gradient, frame: gradient.clone()
+
+
+def _bases(table: Tensor, tolerance: float) -> list[Tensor]:
+    """For every frame, orthonormal directions (rank, F) that its rows of (rows, T, F) lie in.
+
+    Directions are dropped, the weakest of all frames first, as long as what is lost stays within the
+    tolerance of the whole in norm.
+    """
+    by_frame = table.transpose(0, 1).double()
+    rows, features = by_frame.shape[1:]
+    if features <= rows:
+        squares, vectors = torch.linalg.eigh(by_frame.mT @ by_frame)
+        directions = vectors.mT
+    else:
+        _, values, directions = torch.linalg.svd(by_frame, full_matrices=False)
+        squares = values.square()
+    squares = squares.clamp_min(0)
+    ascending = squares.flatten().sort().values
+    lost = ascending.cumsum(0)
+    rounding = torch.finfo(table.dtype).eps
+    dropped = int((lost <= max(tolerance, rounding) ** 2 * lost[-1]).sum())
+    kept = squares > (ascending[dropped - 1] if dropped else -1)
+    return [rows[chosen].to(table) for rows, chosen in zip(directions, kept, strict=True)]

@@ -1,0 +1,20 @@
+"""The engine that every perturbation method and metric folds over."""
+
+from captum_video.perturb._job import Streams, run_in_chunks
+from captum_video.perturb.encoder import FrameEncoder
+from captum_video.perturb.engine import (
+    PerturbationsPerEval,
+    Perturbed,
+    perturbed_outputs,
+    perturbed_scores,
+)
+
+__all__ = [
+    "FrameEncoder",
+    "PerturbationsPerEval",
+    "Perturbed",
+    "Streams",
+    "perturbed_outputs",
+    "perturbed_scores",
+    "run_in_chunks",
+]

@@ -1,0 +1,99 @@
+"""What is to be run: clips, what hides them, masks; and how rows are cut into stretches."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from captum_video.clips import Layout
+from captum_video.masks import MaskStream
+
+Result = TypeVar("Result")
+Streams = Sequence[MaskStream | None]
+"""One stream per input; None leaves that input as it is."""
+
+
+class Job(NamedTuple):
+    """One call of the engine."""
+
+    forward_func: Callable
+    clips: tuple[Tensor, ...]
+    baselines: tuple[Tensor, ...]
+    masks: Sequence[Streams]
+    layout: Layout
+    arguments: tuple | None
+
+    def baseline(self, i: int, clip: int) -> Tensor:
+        """What hides input i of a clip: (C, T, H, W)."""
+        return self.baselines[i][clip if len(self.baselines[i]) > 1 else 0]
+
+
+class Stretch(NamedTuple):
+    """Masks ``start`` to ``stop`` of one clip."""
+
+    clip: int
+    start: int
+    stop: int
+
+
+def stretches_of(first: int, last: int, ends: list[int]) -> list[Stretch]:
+    """Cut rows ``first`` to ``last`` at the borders between clips, where each clip's rows end."""
+    stretches = []
+    begin = 0
+    for clip, end in enumerate(ends):
+        if max(first, begin) < min(last, end):
+            stretches.append(Stretch(clip, max(first, begin) - begin, min(last, end) - begin))
+        begin = end
+    return stretches
+
+
+def rows_of(stretches: list[Stretch]) -> list[int]:
+    """The clip of every row."""
+    return [stretch.clip for stretch in stretches for _ in range(stretch.start, stretch.stop)]
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a smaller chunk may help."""
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError)
+        and any(phrase in str(error) for phrase in ("can't allocate memory", "not enough memory"))
+    )
+
+
+def run_in_chunks(
+    n_rows: int,
+    size: int,
+    run: Callable[[int, int, int], Result],
+    *,
+    may_shrink: bool,
+    release: Callable[[], None],
+) -> Iterator[tuple[int, int, Result]]:
+    """Run rows chunk by chunk, in smaller chunks where memory does not suffice.
+
+    Args:
+        n_rows: how many there are.
+        size: rows per chunk to begin with.
+        run: from first row, end of rows and size to a result.
+        may_shrink: halve the size on out-of-memory, down to 1.
+        release: called before a smaller attempt.
+
+    Yields:
+        First row, end of rows, result.
+    """
+    first = 0
+    while first < n_rows:
+        last = min(first + size, n_rows)
+        failed = False
+        try:
+            result = run(first, last, size)
+        except Exception as error:
+            if not may_shrink or size == 1 or not is_out_of_memory(error):
+                raise
+            failed = True
+        if failed:  # only here has the failed attempt let go of its tensors
+            size = (size + 1) // 2
+            release()
+            continue
+        yield first, last, result
+        first = last
