@@ -80,9 +80,10 @@ class InputCellAttribution(LayerAttribution, GradientAttribution):
             additional_forward_args: Captum's; tensors have one entry per clip.
             kind: see the class.
             to_inputs: attribute to the model's inputs instead, back through what stands before the
-                cell; paths that pass by the cell do not count. For ``"attention_x_gradient"`` this is input times gradient of ``sum_t <a_t,
-                g_t>`` with A and g held constant; its sum is that effect no longer where the encoder
-                is not linear. ``"attention"`` has no pixels.
+                cell; paths that pass by the cell do not count. Captum's metrics, which compare
+                attributions with inputs, need it. For ``"attention_x_gradient"`` this is input
+                times gradient of ``sum_t <a_t, g_t>`` with A and g held constant, and its sum no
+                longer that effect, because an encoder is not linear. ``"attention"`` has no pixels.
 
         Returns:
             (N, T, F), what entered the cell; with ``to_inputs`` shape of the inputs, a tuple where
@@ -97,8 +98,8 @@ class InputCellAttribution(LayerAttribution, GradientAttribution):
                 inputs.
 
         Cost:
-            One forward and one backward pass, memory linear in T: the attention is never written out.
-            Without ``to_inputs`` no graph is kept below the cell.
+            One forward and one backward pass, and for attention or its product one more through the
+            cell's attention alone, which is never written out: memory is linear in T. Without ``to_inputs`` no graph is kept below the cell.
         """
         _check_options(kind, to_inputs)
         is_tuple, named = _checked_inputs(inputs)

@@ -307,14 +307,18 @@ def test_autocast(kind, to_inputs, model, clip):
     torch.testing.assert_close(found, expected, atol=0.1 * float(expected.abs().max()), rtol=0.1)
 
 
+@each_form
+def test_inside_noise_tunnel(kind, to_inputs, model, clip):
+    explained = InputCellAttribution(model, "cell")
+    options = {"target": [0, 2], "kind": kind, "to_inputs": to_inputs}
+    smooth = NoiseTunnel(explained).attribute(clip, nt_samples=3, stdevs=0.0, **options)
+    torch.testing.assert_close(smooth, explained.attribute(clip, **options), **CLOSE)
+
+
 @each_slope
-def test_inside_noise_tunnel_and_sensitivity(kind, model, clip):
+def test_vargrad_and_sensitivity_at_the_inputs(kind, model, clip):
     explained = InputCellAttribution(model, "cell")
     options = {"target": [0, 2], "kind": kind, "to_inputs": True}
-    smooth = NoiseTunnel(explained).attribute(
-        clip, nt_type="smoothgrad", nt_samples=3, stdevs=0.0, **options
-    )
-    torch.testing.assert_close(smooth, explained.attribute(clip, **options), **CLOSE)
     noisy = NoiseTunnel(explained).attribute(
         (clip,), nt_type="vargrad", nt_samples=4, nt_samples_batch_size=2, stdevs=0.3, **options
     )
