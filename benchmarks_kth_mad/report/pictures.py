@@ -44,15 +44,15 @@ def draw(
             x_label=f"share of {unit}s {_DONE[metric]}",
             y_label="probability of the predicted class",
         )
-        names.append(_save(run, f"{metric}.png", figure))
-    for index in _different(explained.targets, n_clips):
+        names.append(save_figure(run, f"{metric}.png", figure))
+    for index in different(explained.targets, n_clips):
         clip = explained.clips[index : index + 1]
         maps = {name: every[index : index + 1] for name, every in explained.maps.items()}
         stem = explained.names[index]
         said, true = (classes[int(one[index])] for one in (explained.targets, explained.labels))
         title = f"{stem}: {said}" + ("" if said == true else f" (in truth {true})")
         maps = {name: _from_zero(name, one).expand_as(clip) for name, one in maps.items()}
-        names.append(_save(run, f"{stem}.png", filmstrip(clip, maps, title=title)))
+        names.append(save_figure(run, f"{stem}.png", filmstrip(clip, maps, title=title)))
         movie = side_by_side(
             {"clip": clip[0].expand(3, -1, -1, -1)}
             | {name: overlay(clip, one)[0] for name, one in maps.items()},
@@ -72,13 +72,14 @@ def _from_zero(name: str, maps: torch.Tensor) -> torch.Tensor:
     return maps - maps.mean() if name in NO_NATURAL_ZERO else maps
 
 
-def _save(run: Run, name: str, figure: Figure) -> str:
+def save_figure(run: Run, name: str, figure: Figure) -> str:
+    """Write a figure among the run's pictures, whole or not at all; its name."""
     with whole_file(run.pictures / name) as path:
         figure.savefig(path, dpi=150, format="png")
     return name
 
 
-def _different(targets: torch.Tensor, count: int) -> list[int]:
+def different(targets: torch.Tensor, count: int) -> list[int]:
     """Clips of classes that differ as far as possible, in order."""
     seen: dict[int, int] = {}
     turns = []
