@@ -15,12 +15,13 @@ TEXT = (ROOT / "README.md").read_text()
 def test_the_examples_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     names: dict = {}
     for block in blocks:
         exec(block, names)
     assert (tmp_path / "filmstrip.png").stat().st_size > 10_000
-    assert names["maps"].shape == names["clip"].shape
+    assert names["maps"].shape == names["when"].shape == names["clip"].shape
+    assert names["times"].shape == (1, 8)
     assert names["curve"].scores.shape == (1, 11)
 
 
