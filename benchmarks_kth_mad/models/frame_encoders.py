@@ -14,6 +14,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 SMALL = "small"
 WIDTHS = (8, 16, 32)
+COLUMNS = 8
 # convolutional, for any picture size, one output in training as in evaluation
 _FAMILIES = (
     "alexnet",
@@ -68,8 +69,9 @@ class FrameEncoder(nn.Module):
 class SmallFrameNet(nn.Module):
     """A 2-D ResNet narrow enough to train on a CPU; its modules are named as torchvision's.
 
-    A frame of 48 x 64 ends in a map of 6 x 8. Each feature counts by its largest response, wherever
-    it is: an actor fills a twentieth of the picture, and a mean over all of it would drown him.
+    A frame of 48 x 64 ends in a map of 6 x 8. Each feature counts by its largest response in each
+    eighth of the picture's width: an actor fills a twentieth of the picture, and a mean over all of
+    it would drown him; and how fast he crosses it can only be told from where he is in each frame.
 
     Args:
         features: of each frame.
@@ -83,8 +85,8 @@ class SmallFrameNet(nn.Module):
         self.layer1 = BasicBlock(WIDTHS[0], WIDTHS[0])
         self.layer2 = _halving_block(WIDTHS[0], WIDTHS[1])
         self.layer3 = _halving_block(WIDTHS[1], WIDTHS[2])
-        self.pool = nn.AdaptiveMaxPool2d(1)
-        self.fc = nn.Linear(WIDTHS[2], features)
+        self.pool = nn.AdaptiveMaxPool2d((1, COLUMNS))
+        self.fc = nn.Linear(WIDTHS[2] * COLUMNS, features)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -26,7 +26,7 @@ STUDY_MEAN = (114.7748, 107.7354, 99.475)
 STUDY_STD = (1.0, 1.0, 1.0)
 _CURE = "is it a checkpoint of the study's CNN-LSTM?"
 _ENCODER = "encoder.network."
-_RESNETS = {
+_RESNETS: dict[tuple[tuple[int, ...], bool], str] = {
     ((2, 2, 2, 2), False): "resnet18",
     ((3, 4, 6, 3), False): "resnet34",
     ((3, 4, 6, 3), True): "resnet50",
@@ -72,9 +72,9 @@ def load_study_checkpoint(
         state = {key: value for key, value in state.items() if not _ATTENTION.search(key)}
     keys = _keys_by_place(path, state)
     shapes = {place: tuple(state[key].shape) for place, key in keys.items()}
-    with torch.random.fork_rng(devices=[]):
-        parts = _parts(path, shapes, keys)
-        name = "cnn_lstm" if parts.cell == "lstm" else "cnn_lstm_attention"
+    parts = _parts(path, shapes, keys)
+    name = "cnn_lstm" if parts.cell == "lstm" else "cnn_lstm_attention"
+    with torch.device("meta"):  # weights that would be drawn for nothing
         model = build_model(name, len(classes), clip.channels, settings=asdict(parts))
     normalize = _normalize(mean, std, clip.channels)
     expected = shapes_of(model.state_dict())
@@ -84,7 +84,9 @@ def load_study_checkpoint(
         {keys[place]: shape for place, shape in shapes.items()},
         _CURE,
     )
-    model.load_state_dict({place: state[key] for place, key in keys.items()} | normalize)
+    weights = {place: state[key] for place, key in keys.items()} | normalize
+    model.load_state_dict(weights, assign=True)
+    model = model.float().to(memory_format=torch.channels_last)
     return Checkpoint(model.eval(), name, tuple(classes), clip)
 
 

@@ -10,7 +10,12 @@ from torchvision.models import resnet18, resnet34
 
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.models import load_checkpoint, load_study_checkpoint, save_checkpoint
+from benchmarks_kth_mad.models import (
+    load_checkpoint,
+    load_study_checkpoint,
+    save_checkpoint,
+    study_checkpoints,
+)
 
 CLASSES = ("walking", "running")
 CLIP = ClipShape(frames=4, height=40, width=32, channels=3)
@@ -186,11 +191,12 @@ Damage = Callable[[dict[str, Tensor]], object]
     ],
 )
 def test_weights_that_do_not_fit(
-    plain: StudyNet, tmp_path: Path, damage: Damage, message: str
+    plain: StudyNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Damage, message: str
 ) -> None:
     state = dict(plain.state_dict())
     damage(state)
-    path = write(tmp_path / "b.pth", state)
+    path = tmp_path / "b.pth"
+    monkeypatch.setattr(study_checkpoints, "read_file", lambda _: {"state_dict": state})
     with pytest.raises(BenchmarkError, match=message) as caught:
         load_study_checkpoint(path, CLASSES, CLIP)
     assert str(path) in str(caught.value)
@@ -208,11 +214,12 @@ def test_weights_that_do_not_fit(
     ],
 )
 def test_what_the_file_does_not_tell(
-    plain: StudyNet, tmp_path: Path, arguments: dict, message: str
+    plain: StudyNet, monkeypatch: pytest.MonkeyPatch, arguments: dict, message: str
 ) -> None:
-    path = write(tmp_path / "b.pth", plain.state_dict())
+    content = {"state_dict": plain.state_dict()}
+    monkeypatch.setattr(study_checkpoints, "read_file", lambda _: content)
     with pytest.raises(BenchmarkError, match=message):
-        load_study_checkpoint(path, **{"classes": CLASSES, "clip": CLIP, **arguments})
+        load_study_checkpoint("b.pth", **{"classes": CLASSES, "clip": CLIP, **arguments})
 
 
 def test_another_file(tmp_path: Path) -> None:
