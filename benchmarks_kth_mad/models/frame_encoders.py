@@ -4,6 +4,7 @@ from typing import Any
 
 import torchvision
 from torch import Tensor, nn
+from torch.nn import functional
 from torchvision.models import get_model, get_model_weights, list_models
 from torchvision.models.resnet import BasicBlock
 
@@ -85,7 +86,6 @@ class SmallFrameNet(nn.Module):
         self.layer1 = BasicBlock(WIDTHS[0], WIDTHS[0])
         self.layer2 = _halving_block(WIDTHS[0], WIDTHS[1])
         self.layer3 = _halving_block(WIDTHS[1], WIDTHS[2])
-        self.pool = nn.AdaptiveMaxPool2d((1, COLUMNS))
         self.fc = nn.Linear(WIDTHS[2] * COLUMNS, features)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -94,7 +94,9 @@ class SmallFrameNet(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """Features (M, features) of normalised frames (M, C, H, W)."""
         maps = self.layer3(self.layer2(self.layer1(self.stem(frames))))
-        return self.fc(self.pool(maps).flatten(1))
+        # no module, or Grad-CAM would take what it gives, without rows, for the last map
+        largest = functional.adaptive_max_pool2d(maps, (1, COLUMNS))
+        return self.fc(largest.flatten(1))
 
 
 def encoder_names() -> list[str]:
