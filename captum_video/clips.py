@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from einops import EinopsError, rearrange
@@ -155,12 +155,12 @@ def extent_of(clip: Tensor) -> Extent:
     return Extent(*clip.shape[-3:])
 
 
-def clip_of(tensor: Tensor, layout: Layout, name: str = "inputs") -> Tensor:
-    """Check a user's tensor at the border and view it as a clip (N, C, T, H, W).
+def check_values(tensor: object, name: str = "inputs") -> None:
+    """Raise unless this is something that a network can be explained at.
 
     Raises:
         TypeError: not a tensor, or not of a floating dtype.
-        ValueError: wrong rank, an axis of size 0, NaN or infinity.
+        ValueError: an axis of size 0, NaN or infinity.
     """
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name}: expected a tensor, got {type(tensor).__name__}")
@@ -169,17 +169,27 @@ def clip_of(tensor: Tensor, layout: Layout, name: str = "inputs") -> Tensor:
             f"{name}: expected a floating-point tensor, got {tensor.dtype}; convert it, for example "
             f"by .float() / 255"
         )
-    if tensor.ndim != layout.rank:
-        raise ValueError(
-            f"{name}: expected {layout.rank} axes in layout {layout.pattern!r}, got shape "
-            f"{tuple(tensor.shape)}"
-        )
     if tensor.numel() == 0:
         raise ValueError(
             f"{name}: expected a clip that is not empty, got shape {tuple(tensor.shape)}"
         )
     if not torch.isfinite(tensor).all():
         raise ValueError(f"{name}: expected finite values, got NaN or infinity")
+
+
+def clip_of(tensor: Tensor, layout: Layout, name: str = "inputs") -> Tensor:
+    """Check a user's tensor at the border and view it as a clip (N, C, T, H, W).
+
+    Raises:
+        TypeError: not a tensor, or not of a floating dtype.
+        ValueError: wrong rank, an axis of size 0, NaN or infinity.
+    """
+    check_values(tensor, name)
+    if tensor.ndim != layout.rank:
+        raise ValueError(
+            f"{name}: expected {layout.rank} axes in layout {layout.pattern!r}, got shape "
+            f"{tuple(tensor.shape)}"
+        )
     return layout.to_clip(tensor, name)
 
 
@@ -206,6 +216,15 @@ def window_of(shape: object, name: str, extent: Extent | None = None) -> Extent:
     return window
 
 
+def named_inputs(inputs: Any) -> tuple[bool, dict[str, Any]]:
+    """Whether ``inputs`` was a tuple, and each of them under the name that an error gives it."""
+    if not isinstance(inputs, tuple):
+        return False, {"inputs": inputs}
+    if not inputs:
+        raise ValueError("inputs: expected at least one tensor, got an empty tuple")
+    return True, {f"inputs[{i}]": tensor for i, tensor in enumerate(inputs)}
+
+
 def clips_of(
     inputs: "Tensor | tuple[Tensor, ...]", layout: Layout
 ) -> tuple[bool, tuple[Tensor, ...]]:
@@ -215,14 +234,8 @@ def clips_of(
         TypeError: an input is not a floating-point tensor.
         ValueError: an input is no proper clip, or the numbers of clips differ.
     """
-    is_tuple = isinstance(inputs, tuple)
-    tensors = inputs if isinstance(inputs, tuple) else (inputs,)
-    if not tensors:
-        raise ValueError("inputs: expected at least one tensor, got an empty tuple")
-    names = [f"inputs[{i}]" for i in range(len(tensors))] if is_tuple else ["inputs"]
-    clips = tuple(
-        clip_of(tensor, layout, name).detach() for tensor, name in zip(tensors, names, strict=True)
-    )
+    is_tuple, named = named_inputs(inputs)
+    clips = tuple(clip_of(tensor, layout, name).detach() for name, tensor in named.items())
     if len({len(clip) for clip in clips}) > 1:
         raise ValueError(
             f"inputs: expected as many clips in each, got {[len(clip) for clip in clips]}"

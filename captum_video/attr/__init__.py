@@ -2,12 +2,14 @@
 
 from captum_video.attr._layers import LayerCandidate, layer_candidates
 from captum_video.attr.gradcam3d import GradCAM3D
+from captum_video.attr.input_cell import InputCellAttribution
 from captum_video.attr.occlusion import SpatioTemporalOcclusion
 from captum_video.attr.rise3d import RISE3D, RISEEstimate
 
 __all__ = [
     "RISE3D",
     "GradCAM3D",
+    "InputCellAttribution",
     "LayerCandidate",
     "RISEEstimate",
     "SpatioTemporalOcclusion",

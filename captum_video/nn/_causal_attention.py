@@ -13,7 +13,6 @@ otherwise each step is scaled by the maximum of its own past.
 import math
 
 import torch
-from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,7 +20,7 @@ SAFE_SCORE = 20.0
 """Up to this magnitude exp(score), sums of it over a sequence, and what derivatives make of them (the
 third power of one over a sum) are normal numbers in float32."""
 
-BLOCK_SIZE = 64
+BLOCK_SIZE = 128
 SCALED_BLOCK_SIZE = 16  # one exponential for each pair of steps in a block: smaller is cheaper
 
 
@@ -43,10 +42,10 @@ def attend(scores: Tensor, values: Tensor, average: bool, block_size: int = BLOC
         return (mass[..., None] * values[:, :, None]).cumsum(1) * share[..., None]
     steps = scores.shape[1]
     mass, share, values = _in_blocks(block_size, mass, share / scores.shape[-1], values)
-    within = (share @ mass.mT).tril()
-    sums = mass.mT @ values
-    earlier = functional.pad(sums[:, :-1].cumsum(1), (0, 0, 0, 0, 1, 0))
-    seen = within @ values + share @ earlier
+    seen = (share @ mass.mT).tril() @ values
+    if seen.shape[1] > 1:
+        sums = (mass[:, :-1].mT @ values[:, :-1]).cumsum(1)
+        seen = seen + share @ functional.pad(sums, (0, 0, 0, 0, 1, 0))
     return seen.flatten(1, 2)[:, :steps]
 
 
@@ -81,11 +80,10 @@ def _in_blocks(block_size: int, *sequences: Tensor) -> list[Tensor]:
     steps = sequences[0].shape[1]
     n_blocks = math.ceil(steps / block_size)
     length = math.ceil(steps / n_blocks)
-    padding = (0, 0, 0, n_blocks * length - steps)
-    return [
-        rearrange(functional.pad(sequence, padding), "n (c b) k -> n c b k", b=length)
-        for sequence in sequences
-    ]
+    missing = n_blocks * length - steps
+    if missing:  # a padding of nothing would still copy
+        sequences = tuple(functional.pad(sequence, (0, 0, 0, missing)) for sequence in sequences)
+    return [sequence.unflatten(1, (n_blocks, length)) for sequence in sequences]
 
 
 def _later(length: int, device: torch.device) -> Tensor:
