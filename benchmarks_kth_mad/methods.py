@@ -18,7 +18,7 @@ from captum_video.attr import (
     layer_candidates,
 )
 from captum_video.clips import extent_of
-from captum_video.nn import recurrent_gradients
+from captum_video.modes import evaluation_mode, recurrent_gradients
 
 RISE_GRID = (4, 7, 7)
 BASELINES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -65,7 +65,7 @@ def gradcam(model: VideoClassifier, clips: Tensor, target: Tensor, options: Opti
 def gradient(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
     """Size of the score's gradient (Captum's Saliency), summed over channels."""
     inputs = clips.detach().clone().requires_grad_()
-    with torch.inference_mode(False), recurrent_gradients(model):
+    with evaluation_mode(model), recurrent_gradients(model):
         maps = Saliency(model).attribute(inputs, target.tolist())
     return maps.detach().sum(1, keepdim=True).expand_as(clips)
 
