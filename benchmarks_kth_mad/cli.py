@@ -10,6 +10,7 @@ from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.methods import Options
+from benchmarks_kth_mad.models import load_study_checkpoint
 from benchmarks_kth_mad.options import build_parser
 from benchmarks_kth_mad.runs import Run, Source
 from benchmarks_kth_mad.training import Recipe, resolve_device
@@ -99,8 +100,22 @@ def _train(options: argparse.Namespace) -> None:
         _clip(options),
         options.model,
         options.weights,
+        {} if options.encoder is None else {"encoder": options.encoder},
         _recipe(options),
     )
+
+
+def _import_study(options: argparse.Namespace) -> None:
+    device, source = resolve_device(options.device), _source(options)
+    checkpoint = load_study_checkpoint(
+        options.checkpoint,
+        source.classes,
+        _clip(options),
+        options.mean,
+        options.std,
+        options.attention,
+    )
+    commands.import_study(Run(options.run), source, checkpoint, options.seed, device)
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -187,6 +202,7 @@ def _convergence(options: argparse.Namespace) -> None:
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "render": _render,
     "train": _train,
+    "import-study": _import_study,
     "predict": _predict,
     "attribute": _attribute,
     "evaluate": _evaluate,

@@ -24,7 +24,7 @@ from benchmarks_kth_mad.evaluation import (
 from benchmarks_kth_mad.evaluation import predict as predict_clips
 from benchmarks_kth_mad.files import make_folder, whole_file
 from benchmarks_kth_mad.methods import Options
-from benchmarks_kth_mad.models import Checkpoint, load_checkpoint, save_checkpoint
+from benchmarks_kth_mad.models import Checkpoint, Settings, load_checkpoint, save_checkpoint
 from benchmarks_kth_mad.runs import Manifest, Run, Source, require
 from benchmarks_kth_mad.training import Recipe
 from benchmarks_kth_mad.training import train as train_model
@@ -46,7 +46,13 @@ def render(
 
 
 def train(
-    run: Run, source: Source, clip: ClipShape, model: str, weights: str | None, recipe: Recipe
+    run: Run,
+    source: Source,
+    clip: ClipShape,
+    model: str,
+    weights: str | None,
+    settings: Settings,
+    recipe: Recipe,
 ) -> None:
     """Train on the training split, test once on the test split, keep model and manifest."""
     training_set = source.dataset("train", clip, random_start=True, seed=recipe.seed)
@@ -59,15 +65,26 @@ def train(
         recipe=recipe,
         weights=weights,
         show_progress=sys.stderr.isatty(),
+        settings=settings,
     )
-    run.drop(run.manifest, run.predictions, run.attributions, run.rows, run.curves, run.report)
-    save_checkpoint(run.checkpoint, trained.checkpoint)
     manifest = Manifest(
         source, model, recipe.seed, trained.accuracy, trained.clips, trained.unseen_persons
     )
-    run.save_manifest(manifest)
+    _keep(run, trained.checkpoint, manifest)
     print(f"trained {model} on {len(training_set)} clips, kept as {run.checkpoint}")
     print(manifest.claim)
+
+
+def import_study(run: Run, source: Source, checkpoint: Checkpoint, seed: int, device: str) -> None:
+    """Test a network that was trained elsewhere once on the test split, keep it as a run."""
+    rows = predict_clips(checkpoint, source.dataset("test", checkpoint.clip), device)
+    right = (rows["label"] == rows["predicted"]).mean()
+    manifest = Manifest(source, checkpoint.name, seed, float(right), len(rows), unseen_persons=())
+    checkpoint.model.cpu()
+    _keep(run, checkpoint, manifest)
+    parts = ", ".join(f"{name} {value}" for name, value in checkpoint.model.settings.items())
+    print(f"took {checkpoint.name} ({parts}), kept as {run.checkpoint}")
+    print(f"{manifest.claim} (Whom it was trained on, its file does not tell.)")
 
 
 def predict(run: Run, source: Source, split: str, device: str) -> None:
@@ -167,6 +184,13 @@ def convergence(
         baseline,
     )
     print(table.to_markdown(index=False, floatfmt=".3f"))
+
+
+def _keep(run: Run, checkpoint: Checkpoint, manifest: Manifest) -> None:
+    """Write a new model and what it was made with; what came of an older one goes."""
+    run.drop(run.manifest, run.predictions, run.attributions, run.rows, run.curves, run.report)
+    save_checkpoint(run.checkpoint, checkpoint)
+    run.save_manifest(manifest)
 
 
 def _checkpoint(run: Run) -> Checkpoint:

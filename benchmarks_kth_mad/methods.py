@@ -4,13 +4,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from captum.attr import Saliency
 from torch import Tensor
 
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.models import VideoClassifier
 from captum_video import baselines
-from captum_video.attr import RISE3D, GradCAM3D, SpatioTemporalOcclusion, layer_candidates
+from captum_video.attr import (
+    RISE3D,
+    GradCAM3D,
+    LayerCandidate,
+    SpatioTemporalOcclusion,
+    layer_candidates,
+)
 from captum_video.clips import extent_of
+from captum_video.modes import evaluation_mode, recurrent_gradients
 
 RISE_GRID = (4, 7, 7)
 BASELINES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -44,14 +52,47 @@ Method = Callable[[VideoClassifier, Tensor, Tensor, Options], Tensor]
 
 def gradcam(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
     """Grad-CAM at the last layer with a map over space and time, or at the one asked for."""
-    layer = options.layer or last_spatiotemporal_layer(model, clips[:1])
-    return GradCAM3D(model, layer).attribute(clips, target)
+    candidates = layer_candidates(model, clips[:1])
+    if options.layer is None:
+        chosen = _last_spatiotemporal(candidates)
+        name, layout = chosen.name, chosen.activation_layout
+    else:
+        layouts = {layer.name: layer.activation_layout for layer in candidates}
+        name, layout = options.layer, layouts.get(options.layer, "n c t h w")
+    return GradCAM3D(model, name, activation_layout=layout).attribute(clips, target)
+
+
+def gradient(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
+    """Size of the score's gradient (Captum's Saliency), summed over channels."""
+    inputs = clips.detach().clone().requires_grad_()
+    with evaluation_mode(model), recurrent_gradients(model):
+        maps = Saliency(model).attribute(inputs, target.tolist())
+    return maps.detach().sum(1, keepdim=True).expand_as(clips)
 
 
 def occlusion(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
     """Windows of a quarter of the clip along each axis, moved by half of that."""
-    window = tuple(max(1, length // 4) for length in extent_of(clips))
-    strides = tuple(max(1, length // 2) for length in window)
+    frames, height, width = (max(1, length // 4) for length in extent_of(clips))
+    strides = (max(1, frames // 2), max(1, height // 2), max(1, width // 2))
+    return _occlusion(model, clips, target, options, (frames, height, width), strides)
+
+
+def frame_occlusion(
+    model: VideoClassifier, clips: Tensor, target: Tensor, options: Options
+) -> Tensor:
+    """One whole frame after the other: when, not where."""
+    window = (1, *extent_of(clips)[1:])
+    return _occlusion(model, clips, target, options, window, window)
+
+
+def _occlusion(
+    model: VideoClassifier,
+    clips: Tensor,
+    target: Tensor,
+    options: Options,
+    window: tuple[int, int, int],
+    strides: tuple[int, int, int],
+) -> Tensor:
     return SpatioTemporalOcclusion(model).attribute(
         clips,
         window,
@@ -91,10 +132,13 @@ def rise_grid(clips: Tensor) -> tuple[int, int, int]:
 
 METHODS: dict[str, Method] = {
     "gradcam": gradcam,
+    "gradient": gradient,
     "occlusion": occlusion,
+    "frame_occlusion": frame_occlusion,
     "rise": rise,
     "random": random_map,
 }
+DEFAULT_METHODS = ("gradcam", "occlusion", "rise", "random")
 
 
 def attribute(
@@ -115,11 +159,15 @@ def attribute(
 
 def last_spatiotemporal_layer(model: VideoClassifier, clip: Tensor) -> str:
     """The last layer whose map has more than one frame and more than one pixel."""
-    names = [
-        layer.name
-        for layer in layer_candidates(model, clip)
+    return _last_spatiotemporal(layer_candidates(model, clip)).name
+
+
+def _last_spatiotemporal(candidates: list[LayerCandidate]) -> LayerCandidate:
+    found = [
+        layer
+        for layer in candidates
         if layer.extent.frames > 1 and layer.extent.height * layer.extent.width > 1
     ]
-    if not names:
+    if not found:
         raise BenchmarkError("gradcam: no layer keeps frames and pixels apart; use longer clips")
-    return names[-1]
+    return found[-1]

@@ -2,15 +2,16 @@
 
 import argparse
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import NoReturn
 
 from benchmarks_kth_mad.data.acting import RenderSettings
 from benchmarks_kth_mad.data.kth_index import ACTIONS
-from benchmarks_kth_mad.data.sampling import ClipShape
+from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP, ClipShape
 from benchmarks_kth_mad.evaluation import METRICS
-from benchmarks_kth_mad.methods import BASELINES, METHODS, Options
+from benchmarks_kth_mad.methods import BASELINES, DEFAULT_METHODS, METHODS, Options
 from benchmarks_kth_mad.models import MODELS
+from benchmarks_kth_mad.models.study_checkpoints import STUDY_CLIP, STUDY_MEAN, STUDY_STD
 from benchmarks_kth_mad.training import Recipe
 
 _MOST = 2**32 - 1
@@ -50,6 +51,24 @@ def build_parser() -> argparse.ArgumentParser:
     _add_source(train, required=True)
     _add_training(train)
     _add_run(train)
+
+    study = add(
+        "import-study", "take a trained CNN-LSTM of the walking-running study, test it once"
+    )
+    study.add_argument("--checkpoint", required=True, help="its file, with a 'state_dict' in it")
+    _add_source(study, required=True)
+    _add_clip(study, STUDY_CLIP)
+    for name, default in (("mean", STUDY_MEAN), ("std", STUDY_STD)):
+        study.add_argument(
+            f"--{name}", type=float, nargs="+", default=default, help="of its input, by channel"
+        )
+    study.add_argument(
+        "--no-attention",
+        dest="attention",
+        action="store_false",
+        help="leave the attention out, which in the study's code does nothing",
+    )
+    _add_run(study)
 
     predict = add("predict", "classify the clips of a split")
     _add_source(predict)
@@ -152,8 +171,11 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
 def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", choices=sorted(MODELS), default="r3d_small")
     parser.add_argument("--weights", help="published weights to start from, by torchvision's name")
-    for one in fields(ClipShape):
-        parser.add_argument(f"--{one.name}", type=int, default=one.default, help="of a clip")
+    parser.add_argument(
+        "--encoder",
+        help="of the frames of a cnn_lstm: torchvision's name of a network, such as resnet101",
+    )
+    _add_clip(parser, DEFAULT_CLIP)
     for recipe in fields(Recipe):
         if recipe.name not in ("seed", "device"):
             parser.add_argument(
@@ -164,8 +186,15 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
             )
 
 
+def _add_clip(parser: argparse.ArgumentParser, default: ClipShape) -> None:
+    for name, length in asdict(default).items():
+        parser.add_argument(f"--{name}", type=int, default=length, help="of a clip")
+
+
 def _add_attribution(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument(
+        "--methods", nargs="+", choices=list(METHODS), default=list(DEFAULT_METHODS)
+    )
     parser.add_argument("--clips", type=_whole(1), default=8, help="how many clips to explain")
     parser.add_argument(
         "--samples", type=_whole(1), default=Options.n_samples, help="masks of RISE"

@@ -17,8 +17,16 @@ from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassAccuracy
 
 from benchmarks_kth_mad.data.kth import KTH, Item
+from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.models import Checkpoint, VideoClassifier, build_model, save_checkpoint
+from benchmarks_kth_mad.models import (
+    Checkpoint,
+    Settings,
+    VideoClassifier,
+    build_model,
+    save_checkpoint,
+)
+from captum_video.modes import evaluation_mode
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,7 @@ def train(
     recipe: Recipe | None = None,
     weights: str | None = None,
     show_progress: bool = True,
+    settings: Settings | None = None,
 ) -> Trained:
     """Train a classifier from the data's classes and clip shape, and test it once at the end.
 
@@ -96,12 +105,14 @@ def train(
         recipe: how to train.
         weights: published weights to start from, by name.
         show_progress: show Lightning's progress bar.
+        settings: for ``build_model``.
 
     Returns:
         The model, in evaluation mode on the CPU, with its held-out accuracy.
 
     Raises:
-        BenchmarkError: the two sets differ in classes or clip shape, or the loss is not finite.
+        BenchmarkError: the two sets differ in classes or clip shape, the model does not take clips
+            of that shape, or the loss is not finite.
 
     Randomness:
         All from ``recipe.seed``; torch's global generators are left as they were.
@@ -114,8 +125,9 @@ def train(
         )
     with _reproducible(recipe.seed), _quiet(), _interruptible():
         model = build_model(
-            model_name, len(training_set.classes), training_set.clip.channels, weights
+            model_name, len(training_set.classes), training_set.clip.channels, weights, settings
         )
+        _check_takes(model, model_name, training_set.clip)
         task = ClassificationTask(model, len(training_set.classes), recipe)
         trainer = _trainer(recipe, show_progress)
         trainer.fit(task, _loader(training_set, recipe, shuffle=True))
@@ -130,6 +142,19 @@ def train(
         unseen_persons=tuple(sorted(set(held_out.persons) - set(training_set.persons))),
         losses=tuple(task.losses),
     )
+
+
+def _check_takes(model: VideoClassifier, name: str, clip: ClipShape) -> None:
+    """Raise BenchmarkError where the pictures are too small for the network."""
+    blank = torch.zeros(1, clip.channels, min(clip.frames, 2), clip.height, clip.width)
+    try:
+        with evaluation_mode(model), torch.no_grad():
+            model(blank)
+    except RuntimeError as error:
+        raise BenchmarkError(
+            f"model {name}: does not take frames of {clip.height} x {clip.width} "
+            f"({str(error).splitlines()[0]}); choose larger ones, or another model"
+        ) from error
 
 
 def resolve_device(device: str) -> str:

@@ -1,5 +1,6 @@
 """Checkpoints: a model's weights with all that is needed to use them on a new video."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import torch
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.files import whole_file
-from benchmarks_kth_mad.models.build import VideoClassifier, build_model
+from benchmarks_kth_mad.models.build import build_model
+from benchmarks_kth_mad.models.classifier import VideoClassifier
 
 FORMAT = "captum_video checkpoint 1"
 
@@ -29,6 +31,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     content = {
         "format": FORMAT,
         "model": checkpoint.name,
+        "settings": dict(checkpoint.model.settings),
         "classes": list(checkpoint.classes),
         "clip": asdict(checkpoint.clip),
         "state": {key: value.cpu() for key, value in checkpoint.model.state_dict().items()},
@@ -45,52 +48,71 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             the model it names.
     """
     path = Path(path)
-    content = _read(path)
-    classes = tuple(content["classes"])
-    try:
-        clip = ClipShape(**content["clip"])
-        with torch.random.fork_rng(devices=[]):
-            model = build_model(content["model"], len(classes), clip.channels)
-    except BenchmarkError as error:
-        raise BenchmarkError(f"{path}: {error}") from error
-    _check_state(path, model, content["state"])
-    model.load_state_dict(content["state"])
-    return Checkpoint(model.eval(), content["model"], classes, clip)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise BenchmarkError(f"{path}: no such checkpoint; train one, or check the path")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # zip, pickle and runtime errors: whatever a foreign file gives
-        raise BenchmarkError(
-            f"{path}: not a checkpoint that can be read; train one with the command train"
-        ) from error
+    content = read_file(path)
     if not _is_ours(content):
         raise BenchmarkError(
             f"{path}: not a checkpoint of this package ({FORMAT}); train one with the command train"
         )
-    return content
+    classes = tuple(content["classes"])
+    try:
+        clip = ClipShape(**content["clip"])
+        with torch.random.fork_rng(devices=[]):
+            model = build_model(
+                content["model"], len(classes), clip.channels, settings=content["settings"]
+            )
+    except BenchmarkError as error:
+        raise BenchmarkError(f"{path}: {error}") from error
+    check_state(path, shapes_of(model.state_dict()), shapes_of(content["state"]), "train it again")
+    model.load_state_dict(content["state"])
+    return Checkpoint(model.eval(), content["model"], classes, clip)
+
+
+def read_file(path: Path) -> Any:
+    """What ``torch.save`` wrote; nothing in the file is executed.
+
+    Raises:
+        BenchmarkError: no such file, or none that holds weights.
+    """
+    if not path.is_file():
+        raise BenchmarkError(f"{path}: no such checkpoint; train one, or check the path")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # zip, pickle and runtime errors: whatever a foreign file gives
+        raise BenchmarkError(
+            f"{path}: not a checkpoint that can be read; train one with the command train"
+        ) from error
+
+
+def shapes_of(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The shape of every weight."""
+    return {key: tuple(value.shape) for key, value in state.items()}
+
+
+def check_state(
+    path: Path,
+    expected: Mapping[str, tuple[int, ...]],
+    given: Mapping[str, tuple[int, ...]],
+    cure: str,
+) -> None:
+    """Compare names and shapes, because torch's own complaint runs over many lines.
+
+    Raises:
+        BenchmarkError: the first weight that is missing, left over, or of another shape.
+    """
+    for key in sorted(expected.keys() | given.keys()):
+        if expected.get(key) != given.get(key):
+            raise BenchmarkError(
+                f"{path}: does not fit its model: expected {key} {expected.get(key, 'absent')}, "
+                f"got {given.get(key, 'absent')}; {cure}"
+            )
 
 
 def _is_ours(content: object) -> bool:
     expected = {"format", "model", "classes", "clip", "state"}
     return (
         isinstance(content, dict)
-        and set(content) == expected
+        and set(content) - {"settings"} == expected
+        and isinstance(content.setdefault("settings", {}), dict)
         and content["format"] == FORMAT
         and set(content["clip"]) <= set(asdict(ClipShape()))
     )
-
-
-def _check_state(path: Path, model: VideoClassifier, state: dict[str, torch.Tensor]) -> None:
-    """Compare names and shapes, because torch's own complaint runs over many lines."""
-    expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    given = {key: tuple(value.shape) for key, value in state.items()}
-    for key in sorted(expected.keys() | given.keys()):
-        if expected.get(key) != given.get(key):
-            raise BenchmarkError(
-                f"{path}: does not fit its model: expected {key} {expected.get(key, 'absent')}, "
-                f"got {given.get(key, 'absent')}; train it again"
-            )

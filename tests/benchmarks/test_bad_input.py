@@ -128,6 +128,12 @@ def test_one_person_split_by_person(train_refused: Refused, one_person: Path) ->
         (["--seed", str(2**70)], "expected a whole number from 0 to 4294967295, got '1180"),
         (["--model", "nope"], "invalid choice: 'nope' (choose from"),
         (["--weights", "nope"], "has no published weights, got 'nope'"),
+        (["--encoder", "resnet18"], "model r3d_small: has no encoder; cnn_lstm has"),
+        (["--model", "cnn_lstm", "--encoder", "nope"], "encoder 'nope': expected one of small, "),
+        (
+            ["--model", "cnn_lstm", "--encoder", "squeezenet1_1", "--height", "8"],
+            "model cnn_lstm: does not take frames of 8 x 32 (",
+        ),
         (["--epochs", "0"], "epochs: expected at least 1, got 0"),
         (["--epochs", "many"], "invalid int value: 'many'"),
         (["--learning-rate", "nan"], "learning_rate: expected more than 0, got nan"),
@@ -198,6 +204,26 @@ def test_a_device_that_is_not_there(
 def test_render(refused: Refused, set_copy: Path, options: list[str], message: str) -> None:
     root = set_copy if not options else set_copy.parent / "other"
     assert message in refused("render", "--root", root, *options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--checkpoint", "nowhere.pth"], "nowhere.pth: no such checkpoint"),
+        ([], "the following arguments are required: --checkpoint"),
+        (["--frames", "0"], "frames: expected a whole number of at least 1, got 0"),
+        (["--classes", "walking", "running"], "expected weights under the key 'state_dict'"),
+        (["--mean", "x"], "invalid float value: 'x'"),
+    ],
+    ids=["missing", "unnamed", "frames", "ours", "mean"],
+)
+def test_import_study(
+    refused: Refused, rendered: Path, run_copy: Path, options: list[str], message: str
+) -> None:
+    if options and "--checkpoint" not in options:
+        options = ["--checkpoint", str(run_copy / "checkpoint.pt"), *options]
+    line = refused("import-study", "--root", rendered, "--run", run_copy / "new", *options)
+    assert message in line
 
 
 @pytest.mark.parametrize("option", ["--steps", "--clips", "--samples", "--epochs", "--frames"])

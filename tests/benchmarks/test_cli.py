@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
+from torch import nn
+from torchvision.models import resnet18
 
 from benchmarks_kth_mad.cli import COMMANDS, main
 from benchmarks_kth_mad.data.kth_index import SEQUENCE_FILE
@@ -152,3 +155,38 @@ def test_splits_and_units_can_be_chosen(run_copy: Path, command: Callable[..., s
     assert "measured 16 areas" in command("evaluate", "--run", run_copy, *options)
     command("report", "--run", run_copy, "--pictures", 0)
     assert "while one frame after the other" in (run_copy / "report.md").read_text()
+
+
+def test_a_frame_wise_network_goes_the_whole_way(
+    rendered: Path, command: Callable[..., str], steps, tmp_path: Path
+) -> None:
+    run = ["--run", tmp_path / "run"]
+    options = [*steps["train"], "--frames", 30, "--model", "cnn_lstm_small_attention"]
+    command("train", "--root", rendered, *run, *options)
+    command("predict", *run)
+    methods = ["gradcam", "gradient", "frame_occlusion", "random"]
+    command("attribute", *run, "--clips", 1, "--methods", *methods)
+    command("evaluate", *run, "--unit", "frame", "--metrics", "insertion")
+    rows = pd.read_csv(tmp_path / "run" / "rows.csv")
+    assert set(rows["method"]) == set(methods)
+    assert set(rows["unit"]) == {"frame"}
+    assert "frame_occlusion" in command("report", *run, "--pictures", 0)
+
+
+def test_a_checkpoint_of_the_study_becomes_a_run(
+    rendered: Path, command: Callable[..., str], tmp_path: Path
+) -> None:
+    network = resnet18()
+    network.fc = nn.Sequential(nn.Linear(512, 6))
+    state = {f"resnet.{key}": value for key, value in network.state_dict().items()}
+    for name, part in (("lstm", nn.LSTM(6, 5)), ("fc1", nn.Linear(5, 4)), ("fc2", nn.Linear(4, 2))):
+        state |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "b.pth")
+    run = ["--run", tmp_path / "run"]
+    clip = ["--frames", 4, "--height", 32, "--width", 32]
+    source = ["--root", rendered, "--classes", "walking", "handwaving"]
+    said = command("import-study", "--checkpoint", tmp_path / "b.pth", *source, *run, *clip)
+    assert "took cnn_lstm (encoder resnet18, cell lstm, features 6, hidden 5, layers 1" in said
+    assert NOTHING in said
+    assert "of 8 clips of split test right" in command("predict", *run)
+    command("attribute", *run, "--clips", 1, "--methods", "gradcam", "gradient")

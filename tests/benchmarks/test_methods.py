@@ -23,14 +23,24 @@ def model() -> VideoClassifier:
     return build_model("r3d_small", 2, 1).eval()
 
 
+@pytest.fixture(scope="module")
+def frame_wise() -> VideoClassifier:
+    torch.manual_seed(0)
+    return build_model("cnn_lstm_small", 2, 1).eval()
+
+
 @pytest.fixture
 def clips() -> torch.Tensor:
     return torch.rand(2, 1, 8, 24, 32)
 
 
 @pytest.mark.filterwarnings("ignore:RISE3D")
+@pytest.mark.parametrize("network", ["model", "frame_wise"])
 @pytest.mark.parametrize("name", METHODS)
-def test_maps_fit_the_clips(name: str, model: VideoClassifier, clips: torch.Tensor) -> None:
+def test_maps_fit_the_clips(
+    name: str, network: str, clips: torch.Tensor, request: pytest.FixtureRequest
+) -> None:
+    model = request.getfixturevalue(network)
     before, state = clips.clone(), torch.random.get_rng_state()
     maps = attribute(name, model, clips, TARGETS, FEW)
     assert maps.shape == clips.shape
@@ -60,6 +70,33 @@ def test_a_still_clip_hides_nothing_behind_its_mean_frame(model: VideoClassifier
     still = torch.rand(1, 1, 1, 24, 32).expand(1, 1, 8, 24, 32)
     maps = attribute("occlusion", model, still, TARGETS[:1], Options(baseline="frame-mean"))
     torch.testing.assert_close(maps, torch.zeros_like(maps), atol=1e-5, rtol=0)
+
+
+def test_gradient_is_that_of_the_score_summed_over_channels(clips: torch.Tensor) -> None:
+    model = build_model("cnn_lstm_small", 2, 3).eval()
+    inputs = clips.expand(-1, 3, -1, -1, -1).clone().requires_grad_()
+    with torch.inference_mode():
+        targets = TARGETS.clone()  # as the commands make them
+    maps = attribute("gradient", model, inputs.detach(), targets, FEW)
+    wanted = torch.autograd.grad(model(inputs)[[0, 1], TARGETS].sum(), inputs)[0].abs()
+    torch.testing.assert_close(maps[:, 0], wanted.sum(1))
+    assert torch.equal(maps[:, 0], maps[:, 2])
+
+
+@pytest.mark.parametrize("baseline", ["black", "frame-mean", "freeze"])
+def test_frame_occlusion_hides_one_frame_after_the_other(
+    frame_wise: VideoClassifier, clips: torch.Tensor, baseline: str
+) -> None:
+    maps = attribute("frame_occlusion", frame_wise, clips, TARGETS, Options(baseline=baseline))
+    hides = BASELINES[baseline](clips)
+    rows = torch.arange(2), TARGETS
+    with torch.no_grad():
+        whole = frame_wise(clips)[rows]
+        for frame in range(8):
+            hidden = clips.clone()
+            hidden[:, :, frame] = hides[:, :, frame]
+            drop = (whole - frame_wise(hidden)[rows])[:, None, None, None].expand(2, 1, 24, 32)
+            torch.testing.assert_close(maps[:, :, frame], drop, atol=1e-5, rtol=1e-4)
 
 
 def test_random_map_knows_neither_model_nor_clip(
@@ -99,7 +136,7 @@ def test_a_clip_too_short_for_gradcam(model: VideoClassifier) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("nope", FEW, "method 'nope': expected one of gradcam, occlusion, rise, random"),
+        ("nope", FEW, "method 'nope': expected one of gradcam, gradient, occlusion, frame_"),
         ("gradcam", Options(layer="nope"), "gradcam: layer 'nope' is not in the model; it has"),
         ("rise", Options(n_samples=0), "rise: n_samples: expected at least 1 mask, got 0"),
     ],
