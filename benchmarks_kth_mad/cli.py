@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 
 from benchmarks_kth_mad import commands
+from benchmarks_kth_mad.data.acting import RenderSettings
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
@@ -86,10 +87,18 @@ def _render(options: argparse.Namespace) -> None:
     commands.render(
         options.root,
         options.actions,
-        options.persons,
-        options.sequences,
-        options.seed,
+        _render_settings(options),
         options.overwrite,
+    )
+
+
+def _render_settings(options: argparse.Namespace) -> RenderSettings:
+    return RenderSettings(
+        persons=options.persons,
+        sequences=options.sequences,
+        frames=options.sequence_frames,
+        width=options.video_width,
+        seed=options.seed,
     )
 
 
@@ -161,9 +170,7 @@ def _demo(options: argparse.Namespace) -> None:
         commands.render(
             options.root,
             options.actions,
-            options.persons,
-            options.sequences,
-            options.seed,
+            _render_settings(options),
             overwrite=True,
         )
     for step in (_train, _predict_test, _attribute, _evaluate, _report):
@@ -175,17 +182,19 @@ def _predict_test(options: argparse.Namespace) -> None:
     _predict(options)
 
 
+def _motion(options: argparse.Namespace) -> None:
+    commands.motion(Run(options.run), options.flow, options.moving, options.pictures, options.seed)
+
+
 def _speed(options: argparse.Namespace) -> None:
-    if options.memory:
-        commands.memory(options.frames, options.size)
-    else:
-        commands.speed(
-            resolve_device(options.device),
-            options.frames,
-            options.size,
-            options.rounds,
-            options.bfloat16,
-        )
+    commands.speed(
+        options.of,
+        resolve_device(options.device),
+        options.frames,
+        options.size,
+        options.rounds,
+        options.bfloat16,
+    )
 
 
 def _convergence(options: argparse.Namespace) -> None:
@@ -206,6 +215,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "predict": _predict,
     "attribute": _attribute,
     "evaluate": _evaluate,
+    "motion": _motion,
     "report": _report,
     "demo": _demo,
     "speed": _speed,

@@ -28,13 +28,11 @@ from benchmarks_kth_mad.models import Checkpoint, Settings, load_checkpoint, sav
 from benchmarks_kth_mad.runs import Manifest, Run, Source, require
 from benchmarks_kth_mad.training import Recipe
 from benchmarks_kth_mad.training import train as train_model
+from captum_video.flow import flow_magnitude
 
 
-def render(
-    root: str, actions: Sequence[str], persons: int, sequences: int, seed: int, overwrite: bool
-) -> None:
+def render(root: str, actions: Sequence[str], settings: RenderSettings, overwrite: bool) -> None:
     """Write a synthetic set."""
-    settings = RenderSettings(persons=persons, sequences=sequences, seed=seed)
     with tqdm(desc="render", unit="video", leave=False, disable=None) as bar:
 
         def show(done: int, total: int) -> None:
@@ -42,7 +40,7 @@ def render(
             bar.update(done - bar.n)
 
         render_kth(root, actions, settings, overwrite, show)
-    print(f"rendered {persons} persons x {', '.join(actions)} into {root}")
+    print(f"rendered {settings.persons} persons x {', '.join(actions)} into {root}")
 
 
 def train(
@@ -114,7 +112,7 @@ def attribute(
     checkpoint = _checkpoint(run)
     dataset = source.dataset("test", checkpoint.clip)
     explained = explain(checkpoint, dataset, methods, options, n_clips, device)
-    run.drop(run.rows, run.curves, run.report)
+    run.drop(run.rows, run.curves, run.motion, run.report)
     save_explained(run, explained)
     print(f"explained {len(explained.names)} clips by {', '.join(methods)}: {run.attributions}")
 
@@ -150,20 +148,45 @@ def report(run: Run, n_pictures: int) -> None:
         print(f"picture   {run.pictures / name}")
 
 
-def speed(device: str, frames: int, size: int, rounds: int, autocast: bool) -> None:
-    """Print the ratio table."""
-    from benchmarks_kth_mad.speed import ratio_table
+def motion(run: Run, flow: str, threshold: float, n_pictures: int, seed: int) -> None:
+    """Compare the maps with optical flow, print the table, draw the pictures over time."""
+    from benchmarks_kth_mad.motion_agreement import agreement_rows, agreement_table, flow_of
+    from benchmarks_kth_mad.report.motion import draw_motion
 
-    print(f"r3d_18, clip 3 x {frames} x {size} x {size}, {device}, torch {torch.__version__}")
-    table = ratio_table(device, frames, size, rounds, autocast)
+    checkpoint, explained, manifest = _checkpoint(run), load_explained(run), run.load_manifest()
+    if not threshold >= 0:
+        raise BenchmarkError(f"--moving: expected at least 0 pixels per frame, got {threshold}")
+    found = flow_of(explained, flow)
+    rows = agreement_rows(explained, flow_magnitude(found), threshold)
+    with whole_file(run.motion) as path:
+        rows.to_csv(path, index=False)
+    table = agreement_table(rows, seed)
+    print(f"\n{table.to_markdown(index=False, floatfmt='.3f')}\n")
+    print(
+        f"energy by chance: {rows['moving area'].mean():.3f}, the share of pixels that move by more "
+        f"than {threshold} per frame\n{manifest.claim}\n\nrows      {run.motion}"
+    )
+    for name in draw_motion(run, checkpoint.model, explained, found, n_pictures):
+        print(f"picture   {run.pictures / name}")
+
+
+def speed(of: str, device: str, frames: int, size: int, rounds: int, autocast: bool) -> None:
+    """Print a table of ratios, or of memory over masks."""
+    from benchmarks_kth_mad import cell_speed, frame_speed
+    from benchmarks_kth_mad import speed as method_speed
+
+    print(f"{of}, clip 3 x {frames} x {size} x {size}, {device}, torch {torch.__version__}")
+    if of == "methods":
+        table = method_speed.ratio_table(device, frames, size, rounds, autocast)
+    elif of == "memory":
+        table = method_speed.memory_table(frames, size)
+    elif of == "cell":
+        table = cell_speed.cell_table(device, rounds=rounds)
+    else:
+        model, clip = frame_speed.study_network(device), torch.rand(1, 3, frames, size, size)
+        measure = {"frames": frame_speed.occlusion_table, "rescaling": frame_speed.rescaling_table}
+        table = measure[of](model, clip.to(device), rounds)
     print(table.to_markdown(index=False, floatfmt=".3f"))
-
-
-def memory(frames: int, size: int) -> None:
-    """Print memory over the number of masks."""
-    from benchmarks_kth_mad.speed import memory_table
-
-    print(memory_table(frames, size).to_markdown(index=False))
 
 
 def convergence(
@@ -188,7 +211,15 @@ def convergence(
 
 def _keep(run: Run, checkpoint: Checkpoint, manifest: Manifest) -> None:
     """Write a new model and what it was made with; what came of an older one goes."""
-    run.drop(run.manifest, run.predictions, run.attributions, run.rows, run.curves, run.report)
+    run.drop(
+        run.manifest,
+        run.predictions,
+        run.attributions,
+        run.rows,
+        run.curves,
+        run.motion,
+        run.report,
+    )
     save_checkpoint(run.checkpoint, checkpoint)
     run.save_manifest(manifest)
 

@@ -72,7 +72,7 @@ def explain(
     n_clips: int,
     device: str,
 ) -> Explained:
-    """Attribute the predicted class of some clips, spread evenly over the data set.
+    """Attribute the predicted class of some clips, spread evenly over classes and the data set.
 
     Args:
         checkpoint: the model.
@@ -85,7 +85,8 @@ def explain(
     Returns:
         Everything on the CPU.
     """
-    items = [dataset[index] for index in spread_evenly(len(dataset), n_clips)]
+    by_class = sorted(range(len(dataset)), key=lambda index: dataset.records[index].label)
+    items = [dataset[by_class[place]] for place in spread_evenly(len(dataset), n_clips)]
     clips = torch.stack([item["clip"] for item in items])
     model = checkpoint.model.to(device)
     on_device = clips.to(device)

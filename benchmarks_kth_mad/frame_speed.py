@@ -16,6 +16,7 @@ from captum.attr import FeatureAblation, Saliency
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from benchmarks_kth_mad.models import build_model
 from captum_video.attr import SpatioTemporalOcclusion, TemporalSaliencyRescaling
 from captum_video.nn import FrameWise, recurrent_gradients
 
@@ -52,6 +53,14 @@ class Undeclared(nn.Module):
         return self.head(features.unflatten(0, (len(clips), clips.shape[2])))
 
 
+def study_network(device: str) -> FrameWise:
+    """Study B's network with random weights: ResNet-18 on each frame, three LSTM layers of 256."""
+    model = build_model("cnn_lstm", n_classes=2).eval().to(device)
+    if not isinstance(model, FrameWise):
+        raise TypeError("cnn_lstm: expected a frame-wise network")
+    return model
+
+
 def occlusion_table(model: FrameWise, clip: Tensor, rounds: int = 3) -> pd.DataFrame:
     """Occlusion of frames and of windows against Captum's `FeatureAblation`, one window per pass.
 
@@ -61,11 +70,11 @@ def occlusion_table(model: FrameWise, clip: Tensor, rounds: int = 3) -> pd.DataF
         rounds: of which medians are taken.
 
     Returns:
-        One row per kind of window: how many, and how many times faster.
+        One row per kind of window and of network (all frames in one batch, or a frame at a time):
+        how many windows, and how many times faster.
     """
     frames, height, width = clip.shape[2:]
     quarter = (-(-height // 4), -(-width // 4))
-    plain = Undeclared(model).eval()
     contestants: dict[str, Callable[[], object]] = {}
     comparisons: dict[str, Comparison] = {}
     for name, window, count in (
@@ -77,12 +86,20 @@ def occlusion_table(model: FrameWise, clip: Tensor, rounds: int = 3) -> pd.DataF
         contestants[name] = partial(
             SpatioTemporalOcclusion(model).attribute, clip, window, target=0
         )
-        contestants[f"Captum, {name}"] = partial(_ablate, plain, clip, window, part)
-        # Captum also takes what is in no window for one
-        comparisons[f"occlusion, {count} {name}"] = Comparison(
-            name, f"Captum, {name}", (count + 1) / (part + 2)
-        )
+        for loop, network in _loops(model).items():
+            contestants[name + loop] = partial(_ablate, network, clip, window, part)
+            # Captum also takes what is in no window for one
+            comparisons[f"{count} {name}, against {loop}"] = Comparison(
+                name, name + loop, (count + 1) / (part + 2)
+            )
     return _compare(contestants, comparisons, rounds, clip.device.type)
+
+
+def _loops(model: FrameWise) -> dict[str, Undeclared]:
+    return {
+        "batches": Undeclared(model).eval(),
+        "frame by frame": Undeclared(model, one_by_one=True).eval(),
+    }
 
 
 def _ablate(model: nn.Module, clip: Tensor, window: tuple[int, int, int], part: int) -> Tensor:
@@ -94,7 +111,7 @@ def _ablate(model: nn.Module, clip: Tensor, window: tuple[int, int, int], part: 
 
 
 def rescaling_table(
-    model: FrameWise, clip: Tensor, rounds: int = 3, tolerance: float = 1e-2, tiles: bool = True
+    model: FrameWise, clip: Tensor, rounds: int = 3, tolerance: float = 1e-3, tiles: bool = True
 ) -> pd.DataFrame:
     """Temporal Saliency Rescaling of `Saliency` against a loop over maps.
 
@@ -127,10 +144,10 @@ def rescaling_table(
         with recurrent_gradients(network):
             Saliency(network).attribute(clip.clone().requires_grad_(), target=0)
 
-    batched, one_by_one = Undeclared(model).eval(), Undeclared(model, one_by_one=True).eval()
+    loops = _loops(model)
     contestants = {
         f"tolerance {value:g}": partial(rescale, value) for value in (tolerance, 0.0)
-    } | {"batch": partial(one_map, batched), "frame by frame": partial(one_map, one_by_one)}
+    } | {name: partial(one_map, network) for name, network in loops.items()}
     passing = int(0.45 * (frames - 1)) + 1  # at the .55 quantile
     maps = 1 + frames + (passing * -(-height // TILE) * -(-width // TILE) if tiles else 0)
     comparisons = {
@@ -138,7 +155,7 @@ def rescaling_table(
             f"tolerance {value:g}", loop, maps
         )
         for value in (tolerance, 0.0)
-        for loop in ("batch", "frame by frame")
+        for loop in loops
     }
     table = _compare(contestants, comparisons, rounds, clip.device.type)
     agreement = torch.corrcoef(torch.stack([found[tolerance], found[0.0]]))[0, 1].item()

@@ -13,14 +13,18 @@ from captum_video import baselines
 from captum_video.attr import (
     RISE3D,
     GradCAM3D,
+    InputCellAttribution,
     LayerCandidate,
     SpatioTemporalOcclusion,
+    TemporalSaliencyRescaling,
     layer_candidates,
 )
 from captum_video.clips import extent_of
 from captum_video.modes import evaluation_mode, recurrent_gradients
+from captum_video.nn import InputCellAttentionLSTM
 
 RISE_GRID = (4, 7, 7)
+TILES = 12
 BASELINES: dict[str, Callable[[Tensor], Tensor]] = {
     "frame-mean": baselines.frame_mean,
     "blur": baselines.blur,
@@ -130,9 +134,42 @@ def rise_grid(clips: Tensor) -> tuple[int, int, int]:
     return frames, height, width
 
 
+def rescaled_gradient(
+    model: VideoClassifier, clips: Tensor, target: Tensor, options: Options
+) -> Tensor:
+    """Temporal Saliency Rescaling of the gradient, on tiles of a twelfth of the frame."""
+    height, width = (max(1, length // TILES) for length in extent_of(clips)[1:])
+    return TemporalSaliencyRescaling(Saliency(model)).attribute(
+        clips,
+        (height, width),
+        BASELINES[options.baseline],
+        target,
+        show_progress=options.show_progress,
+    )
+
+
+def input_cell(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
+    """First-order effect through what the cell attended to, back at the pixels, summed over channels.
+
+    Raises:
+        BenchmarkError: the network has no input-cell attention.
+    """
+    cells = [module for module in model.modules() if isinstance(module, InputCellAttentionLSTM)]
+    if len(cells) != 1:
+        raise BenchmarkError(
+            "input_cell: the network has no input-cell attention; train cnn_lstm_small_attention"
+        )
+    maps = InputCellAttribution(model, cells[0]).attribute(
+        clips, target, kind="attention_x_gradient", to_inputs=True
+    )
+    return maps.sum(1, keepdim=True).expand_as(clips)
+
+
 METHODS: dict[str, Method] = {
     "gradcam": gradcam,
     "gradient": gradient,
+    "input_cell": input_cell,
+    "tsr": rescaled_gradient,
     "occlusion": occlusion,
     "frame_occlusion": frame_occlusion,
     "rise": rise,

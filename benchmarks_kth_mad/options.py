@@ -12,6 +12,7 @@ from benchmarks_kth_mad.evaluation import METRICS
 from benchmarks_kth_mad.methods import BASELINES, DEFAULT_METHODS, METHODS, Options
 from benchmarks_kth_mad.models import MODELS
 from benchmarks_kth_mad.models.study_checkpoints import STUDY_CLIP, STUDY_MEAN, STUDY_STD
+from benchmarks_kth_mad.motion_agreement import FLOWS
 from benchmarks_kth_mad.training import Recipe
 
 _MOST = 2**32 - 1
@@ -85,6 +86,16 @@ def build_parser() -> argparse.ArgumentParser:
     _add_baseline(evaluate)
     _add_run(evaluate)
 
+    motion = add(
+        "motion", "compare the maps with optical flow, and draw them frame by frame and over time"
+    )
+    motion.add_argument("--flow", choices=list(FLOWS), default="farneback", help="estimated by")
+    motion.add_argument(
+        "--moving", type=float, default=0.5, help="pixels per frame above which a pixel moves"
+    )
+    motion.add_argument("--pictures", type=_whole(0), default=2, help="clips to draw")
+    _add_run(motion)
+
     report = add("report", "print the table, draw the pictures, write the report")
     report.add_argument("--pictures", type=_whole(0), default=2, help="clips to draw")
     _add_run(report)
@@ -104,7 +115,14 @@ def build_parser() -> argparse.ArgumentParser:
     speed.add_argument("--size", type=_whole(16), default=112, help="height and width of the clip")
     speed.add_argument("--rounds", type=_whole(1), default=5, help="of which medians are taken")
     speed.add_argument("--bfloat16", action="store_true", help="autocast the network")
-    speed.add_argument("--memory", action="store_true", help="memory over masks instead of time")
+    speed.add_argument(
+        "--of",
+        choices=("methods", "memory", "frames", "rescaling", "cell"),
+        default="methods",
+        help="methods on a 3-D ResNet; RISE's memory over masks; occlusion, or temporal saliency "
+        "rescaling, of a frame-wise CNN-LSTM (--frames 30 --size 120 is the study's); the "
+        "input-cell attention LSTM over the length of its sequence",
+    )
 
     convergence = add("convergence", "print RISE's error over the number of masks, by estimator")
     convergence.add_argument("--clips", type=_whole(1), default=2, help="of those explained")
@@ -156,8 +174,13 @@ def _add_source(parser: argparse.ArgumentParser, required: bool = False) -> None
 
 def _add_render(parser: argparse.ArgumentParser) -> None:
     defaults = RenderSettings()
-    for name, text in [("persons", "different people"), ("sequences", "per video")]:
-        parser.add_argument(f"--{name}", type=int, default=getattr(defaults, name), help=text)
+    for name, field, text in [
+        ("persons", "persons", "different people"),
+        ("sequences", "sequences", "per video"),
+        ("sequence-frames", "frames", "of a sequence; those who travel count while in view"),
+        ("video-width", "width", "of the pictures; who runs is in a wide one for longer"),
+    ]:
+        parser.add_argument(f"--{name}", type=int, default=getattr(defaults, field), help=text)
     parser.add_argument(
         "--actions",
         nargs="+",

@@ -76,6 +76,7 @@ class Run:
         self.predictions = self.folder / "predictions.csv"
         self.attributions = self.folder / "attributions.pt"
         self.rows = self.folder / "rows.csv"
+        self.motion = self.folder / "motion.csv"
         self.curves = self.folder / "curves.pt"
         self.report = self.folder / "report.md"
         self.pictures = self.folder / "pictures"
