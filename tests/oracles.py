@@ -75,3 +75,13 @@ def ridge_leave_one_out(features: np.ndarray, scores: np.ndarray, penalty: float
         solution = np.linalg.solve(design.T @ design + weight, design.T @ (y - mean))
         residuals.append(scores[i] - mean - np.r_[1, features[i] - center] @ solution)
     return np.array(residuals)
+
+
+def box_scores(values: list[float], mask: list[float]) -> tuple[float, float]:
+    """Weighted Jaccard and Euclidean distance of one map, value by value."""
+    low, high = min(values), max(values)
+    scaled = [(v - low) / (high - low) if high > low else 0.0 for v in values]
+    pairs = list(zip(scaled, mask, strict=True))
+    jaccard = sum(min(pair) for pair in pairs) / sum(max(pair) for pair in pairs)
+    distance = math.sqrt(sum((m - s) ** 2 for s, m in pairs) / sum(m**2 for m in mask))
+    return jaccard, distance

@@ -1,5 +1,14 @@
 """Metrics: whether a map names the evidence that the model used."""
 
 from captum_video.metrics.insertion_deletion import Deletion, Insertion, deletion, insertion
+from captum_video.metrics.localization import euclidean_distance, min_max, weighted_jaccard
 
-__all__ = ["Deletion", "Insertion", "deletion", "insertion"]
+__all__ = [
+    "Deletion",
+    "Insertion",
+    "deletion",
+    "euclidean_distance",
+    "insertion",
+    "min_max",
+    "weighted_jaccard",
+]
