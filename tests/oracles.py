@@ -85,3 +85,52 @@ def box_scores(values: list[float], mask: list[float]) -> tuple[float, float]:
     jaccard = sum(min(pair) for pair in pairs) / sum(max(pair) for pair in pairs)
     distance = math.sqrt(sum((m - s) ** 2 for s, m in pairs) / sum(m**2 for m in mask))
     return jaccard, distance
+
+
+def input_cell_lstm(weights: dict, inputs: Tensor, concat: bool, h: Tensor, c: Tensor):
+    """Input-cell attention, one sequence and one step at a time, gates written out.
+
+    ``weights``: the module's named parameters; inputs (N, T, F), h and c (layers, N, H). Gives the
+    outputs (N, T, H), h and c at the end, and the attention (N, hops, T, T).
+    """
+    outputs, last_h, last_c, attention = [], [], [], []
+    for n, sequence in enumerate(inputs):
+        hs, cs, out, rows = list(h[:, n]), list(c[:, n]), [], []
+        for t in range(len(sequence)):
+            past = sequence[: t + 1]
+            hidden = torch.tanh(
+                past @ weights["linear_first.weight"].T + weights["linear_first.bias"]
+            )
+            scores = hidden @ weights["linear_second.weight"].T + weights["linear_second.bias"]
+            row = torch.stack([_softmax(scores[:, k]) for k in range(scores.shape[1])])
+            rows.append(torch.cat([row, row.new_zeros(len(row), len(sequence) - t - 1)], 1))
+            seen = row @ past
+            x = torch.cat(list(seen)) if concat else sum(seen) / len(seen)
+            for layer in range(len(hs)):
+                gates = sum(
+                    weights[f"lstm.weight_{side}_l{layer}"] @ value
+                    + weights.get(f"lstm.bias_{side}_l{layer}", 0)
+                    for side, value in (("ih", x), ("hh", hs[layer]))
+                )
+                size = len(gates) // 4
+                i, f, g, o = (gates[k * size : (k + 1) * size] for k in range(4))
+                i, f, o = (1 / (1 + torch.exp(-gate)) for gate in (i, f, o))
+                cs[layer] = f * cs[layer] + i * torch.tanh(g)
+                hs[layer] = o * torch.tanh(cs[layer])
+                x = hs[layer]
+            out.append(x)
+        outputs.append(torch.stack(out))
+        last_h.append(torch.stack(hs))
+        last_c.append(torch.stack(cs))
+        attention.append(torch.stack(rows, 1))
+    return (
+        torch.stack(outputs),
+        torch.stack(last_h, 1),
+        torch.stack(last_c, 1),
+        torch.stack(attention),
+    )
+
+
+def _softmax(scores: Tensor) -> Tensor:
+    parts = torch.exp(scores - scores.max().detach())
+    return parts / parts.sum()

@@ -2,5 +2,6 @@
 
 from captum_video.modes import recurrent_gradients
 from captum_video.nn.framewise import FrameWise
+from captum_video.nn.input_cell_attention import InputCellAttentionLSTM
 
-__all__ = ["FrameWise", "recurrent_gradients"]
+__all__ = ["FrameWise", "InputCellAttentionLSTM", "recurrent_gradients"]
