@@ -1,0 +1,70 @@
+"""The picture of the study: where each network's saliency lies, beside where it should."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from benchmarks_kth_mad.boxes.networks import NETWORKS
+from benchmarks_kth_mad.boxes.series import LAYOUTS
+
+_EMPTY = np.zeros((1, 1), dtype=np.float32)
+
+
+def draw_maps(maps: Mapping[str, NDArray[np.float32]]) -> Figure:
+    """Draw mean saliency, a row per network and a column per layout, boxes outlined.
+
+    Args:
+        maps: ``"layout network"`` to mean rescaled saliency (steps, features) in [0, 1].
+
+    Returns:
+        The figure; every panel has the one colour scale.
+    """
+    cells = {tuple(name.split()): one for name, one in maps.items()}
+    layouts = [one for one in LAYOUTS if any(layout == one for layout, _ in cells)]
+    networks = [one for one in NETWORKS if any(network == one for _, network in cells)]
+    figure = Figure(
+        figsize=(1.2 + 1.75 * len(layouts), 0.7 + 1.75 * len(networks)), layout="constrained"
+    )
+    grid = figure.subplots(len(networks), len(layouts), squeeze=False, sharex=True, sharey=True)
+    top = max(float(np.quantile(one, 0.995)) for one in cells.values())
+    for i, network in enumerate(networks):
+        for j, layout in enumerate(layouts):
+            axes = grid[i, j]
+            image = axes.imshow(
+                cells.get((layout, network), _EMPTY).T,
+                vmin=0,
+                vmax=top,
+                cmap="inferno",
+                origin="lower",
+                extent=(0, 100, 0, 100),
+            )
+            _outline(axes, layout)
+            if i == 0:
+                axes.set_title(LAYOUTS[layout].title, fontsize=10)
+            if j == 0:
+                axes.set_ylabel(NETWORKS[network].title.replace(" + ", "\n+ "), fontsize=9)
+            axes.tick_params(labelsize=7)
+    figure.supxlabel("step", fontsize=9)
+    figure.supylabel("feature", fontsize=9)
+    figure.colorbar(image, ax=grid, shrink=0.6, label="mean saliency, each map scaled to [0, 1]")
+    return figure
+
+
+def _outline(axes: Axes, layout: str) -> None:
+    """Outline the boxes that every series of a layout has; where they differ, those that occur."""
+    for boxes in LAYOUTS[layout].alternatives:
+        for box in boxes:
+            axes.add_patch(
+                Rectangle(
+                    (box.start, box.low),
+                    box.stop - box.start,
+                    box.high - box.low,
+                    fill=False,
+                    edgecolor="white",
+                    linewidth=0.7,
+                )
+            )
