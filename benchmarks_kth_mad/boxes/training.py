@@ -109,9 +109,7 @@ def _epoch(
         logits = network(series.inputs[batch])
         loss = functional.cross_entropy(logits, labels)
         if not torch.isfinite(loss):
-            raise BenchmarkError(
-                f"training: the loss became {loss.item()}; lower --learning-rate or --weight-decay"
-            )
+            raise BenchmarkError(f"training: the loss became {loss.item()}; lower --learning-rate")
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
