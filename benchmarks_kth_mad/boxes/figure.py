@@ -1,6 +1,7 @@
 """The picture of the study: where each network's saliency lies, beside where it should."""
 
 from collections.abc import Mapping
+from itertools import product
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -31,40 +32,34 @@ def draw_maps(maps: Mapping[str, NDArray[np.float32]]) -> Figure:
     )
     grid = figure.subplots(len(networks), len(layouts), squeeze=False, sharex=True, sharey=True)
     top = max(float(np.quantile(one, 0.995)) for one in cells.values())
-    for i, network in enumerate(networks):
-        for j, layout in enumerate(layouts):
-            axes = grid[i, j]
-            image = axes.imshow(
-                cells.get((layout, network), _EMPTY).T,
-                vmin=0,
-                vmax=top,
-                cmap="inferno",
-                origin="lower",
-                extent=(0, 100, 0, 100),
-            )
-            _outline(axes, layout)
-            if i == 0:
-                axes.set_title(LAYOUTS[layout].title, fontsize=10)
-            if j == 0:
-                axes.set_ylabel(NETWORKS[network].title.replace(" + ", "\n+ "), fontsize=9)
-            axes.tick_params(labelsize=7)
+    for (i, network), (j, layout) in product(enumerate(networks), enumerate(layouts)):
+        axes = grid[i, j]
+        image = axes.imshow(
+            cells.get((layout, network), _EMPTY).T,
+            vmin=0,
+            vmax=top,
+            cmap="inferno",
+            origin="lower",
+            extent=(0, 100, 0, 100),
+        )
+        _outline(axes, layout)
+        axes.tick_params(labelsize=7)
+    for axes, layout in zip(grid[0], layouts, strict=True):
+        axes.set_title(LAYOUTS[layout].title, fontsize=10)
+    for axes, network in zip(grid[:, 0], networks, strict=True):
+        title = NETWORKS[network].title.replace(" + ", "\n+ ").replace(", ", ",\n")
+        axes.set_ylabel(title, fontsize=8)
     figure.supxlabel("step", fontsize=9)
     figure.supylabel("feature", fontsize=9)
-    figure.colorbar(image, ax=grid, shrink=0.6, label="mean saliency, each map scaled to [0, 1]")
+    figure.colorbar(image, ax=grid, shrink=0.6, label="mean saliency")
     return figure
 
 
 def _outline(axes: Axes, layout: str) -> None:
-    """Outline the boxes that every series of a layout has; where they differ, those that occur."""
+    """Outline all boxes that a series of a layout may have."""
     for boxes in LAYOUTS[layout].alternatives:
         for box in boxes:
+            size = (box.stop - box.start, box.high - box.low)
             axes.add_patch(
-                Rectangle(
-                    (box.start, box.low),
-                    box.stop - box.start,
-                    box.high - box.low,
-                    fill=False,
-                    edgecolor="white",
-                    linewidth=0.7,
-                )
+                Rectangle((box.start, box.low), *size, fill=False, edgecolor="white", linewidth=0.7)
             )

@@ -14,7 +14,7 @@ N_CLASSES = 2
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of the networks; the defaults are those of Ismail et al.
+    """Sizes of the networks; the defaults are those of Ismail et al., as released.
 
     Args:
         features: of the series.
@@ -36,8 +36,8 @@ class Sizes:
 class LastStep(nn.Module):
     """A recurrent layer whose output at the last step decides.
 
-    A bidirectional layer's backward half has seen only the last input by then. The published rows
-    are those of such a network.
+    A bidirectional layer's backward half has seen only the last input by then, which would explain why
+    the published BiLSTM learns nothing of boxes at the beginning.
     """
 
     def __init__(self, layer: nn.Module, width: int, sizes: Sizes) -> None:
@@ -111,5 +111,5 @@ NETWORKS = {
     "bilstm": Entry("BiLSTM", _bilstm),
     "self-attention": Entry("LSTM + self-attention", SelfAttention),
     "input-cell": Entry("LSTM + input-cell attention", _input_cell),
-    "input-cell-decay": Entry("... with weight decay", _input_cell, DECAY),
+    "input-cell-decay": Entry("LSTM + input-cell attention, weight decay", _input_cell, DECAY),
 }

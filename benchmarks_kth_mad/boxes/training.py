@@ -62,8 +62,8 @@ def fit(
 ) -> int:
     """Train by cross-entropy until an epoch makes no mistake, or the epochs are over.
 
-    A plain loop: an epoch is twenty steps of some 20 ms, to which Lightning's trainer adds as much
-    again, and of which a table needs thousands.
+    A plain loop, shorter than what Lightning would need to be quiet, draw this order and stop here;
+    nothing else of it would be used, and it was measured to add a tenth to a fifth of CPU time.
 
     Args:
         network: series to logits; left in training mode, where its dropout uses torch's global
