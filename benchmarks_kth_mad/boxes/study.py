@@ -85,16 +85,10 @@ def run_cell(
     with reproducible(_seed(seed, layout, network)):
         model = NETWORKS[network].build(sizes).to(device)
         order = torch.Generator().manual_seed(_seed(seed, layout, network, "order"))
-        seen: list[float] = []
-
-        def note(epoch: int, accuracy: float) -> None:
-            seen.append(accuracy)
-            on_epoch(epoch, accuracy)
-
-        epochs = fit(model, training_set, recipe, order, note)
+        accuracies = fit(model, training_set, recipe, order, on_epoch)
     model.eval()
     maps = saliency(model, test_set)
-    return Result(_scores(model, test_set, maps, epochs, seen[-1]), min_max(maps).mean(0).cpu())
+    return Result(_scores(model, test_set, maps, accuracies), min_max(maps).mean(0).cpu())
 
 
 def saliency(model: nn.Module, series: Series) -> Tensor:
@@ -127,12 +121,10 @@ def _sets(
     )
 
 
-def _scores(
-    model: nn.Module, series: Series, maps: Tensor, epochs: int, train_accuracy: float
-) -> Scores:
+def _scores(model: nn.Module, series: Series, maps: Tensor, accuracies: list[float]) -> Scores:
     with torch.no_grad():
         logits = torch.cat([model(inputs) for inputs in series.inputs.split(_CHUNK)])
-    steps = series.reference.any(2, keepdim=True).expand_as(maps)
+    steps = series.reference.any(2, keepdim=True)
     mass = maps.double()
     mass = mass / mass.sum((1, 2), keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
     edges = mass[:, :EDGE].sum() / mass[:, -EDGE:].sum()
@@ -143,8 +135,8 @@ def _scores(
         in_box=(mass * series.reference).sum((1, 2)).mean().item(),
         in_time=(mass * steps).sum((1, 2)).mean().item(),
         first_over_last=edges.item(),
-        epochs=epochs,
-        train_accuracy=train_accuracy,
+        epochs=len(accuracies),
+        train_accuracy=accuracies[-1],
     )
 
 

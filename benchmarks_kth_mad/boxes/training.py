@@ -59,7 +59,7 @@ def fit(
     recipe: BoxRecipe,
     generator: torch.Generator,
     on_epoch: Callable[[int, float], None],
-) -> int:
+) -> list[float]:
     """Train by cross-entropy until an epoch makes no mistake, or the epochs are over.
 
     A plain loop, shorter than what Lightning would need to be quiet, draw this order and stop here;
@@ -71,10 +71,10 @@ def fit(
         series: on the network's device.
         recipe: how long, and how.
         generator: of the order; on the CPU.
-        on_epoch: told of each epoch's number, from 1, and the accuracy counted during it.
+        on_epoch: told of each epoch's number, from 1, and its accuracy.
 
     Returns:
-        Number of epochs.
+        Accuracy counted during each epoch, as many as there were.
 
     Raises:
         BenchmarkError: the loss is not finite.
@@ -83,17 +83,19 @@ def fit(
         network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     network.train()
+    accuracies: list[float] = []
     last = recipe.epochs
     for epoch in range(1, recipe.epochs + 1):
         order = torch.randperm(len(series.labels), generator=generator)
         batches = order.split(recipe.batch_size)
         right = _epoch(network, optimizer, series, batches)
-        on_epoch(epoch, right / len(order))
+        accuracies.append(right / len(order))
+        on_epoch(epoch, accuracies[-1])
         if right == len(order):
             last = min(last, epoch + math.ceil(recipe.extra_steps / len(batches)))
         if epoch >= last:
-            return epoch
-    return recipe.epochs
+            break
+    return accuracies
 
 
 def _epoch(
