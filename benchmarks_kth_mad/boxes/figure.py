@@ -1,7 +1,7 @@
 """The picture of the study: where each network's saliency lies, beside where it should."""
 
 from collections.abc import Mapping
-from itertools import product
+from itertools import chain, product
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -28,10 +28,11 @@ def draw_maps(maps: Mapping[str, NDArray[np.float32]]) -> Figure:
     layouts = [one for one in LAYOUTS if any(layout == one for layout, _ in cells)]
     networks = [one for one in NETWORKS if any(network == one for _, network in cells)]
     figure = Figure(
-        figsize=(1.2 + 1.75 * len(layouts), 0.7 + 1.75 * len(networks)), layout="constrained"
+        figsize=(1.6 + 1.6 * len(layouts), 0.7 + 1.6 * len(networks)), layout="constrained"
     )
     grid = figure.subplots(len(networks), len(layouts), squeeze=False, sharex=True, sharey=True)
-    top = max(float(np.quantile(one, 0.995)) for one in cells.values())
+    # a quantile: else the last step of a plain LSTM, which has it all, darkens what the others see
+    top = float(np.quantile(np.stack(list(cells.values())), 0.98))
     for (i, network), (j, layout) in product(enumerate(networks), enumerate(layouts)):
         axes = grid[i, j]
         image = axes.imshow(
@@ -51,15 +52,18 @@ def draw_maps(maps: Mapping[str, NDArray[np.float32]]) -> Figure:
         axes.set_ylabel(title, fontsize=8)
     figure.supxlabel("step", fontsize=9)
     figure.supylabel("feature", fontsize=9)
-    figure.colorbar(image, ax=grid, shrink=0.6, label="mean saliency")
+    figure.colorbar(image, ax=grid, shrink=0.6, extend="max", label="mean saliency")
     return figure
 
 
 def _outline(axes: Axes, layout: str) -> None:
     """Outline all boxes that a series of a layout may have."""
-    for boxes in LAYOUTS[layout].alternatives:
-        for box in boxes:
-            size = (box.stop - box.start, box.high - box.low)
-            axes.add_patch(
-                Rectangle((box.start, box.low), *size, fill=False, edgecolor="white", linewidth=0.7)
+    alternatives = LAYOUTS[layout].alternatives
+    alpha = 0.8 if len(alternatives) == 1 else 0.3
+    for box in chain(*alternatives):
+        width, height = box.stop - box.start, box.high - box.low
+        axes.add_patch(
+            Rectangle(
+                (box.start, box.low), width, height, fill=False, ec="white", lw=0.8, alpha=alpha
             )
+        )

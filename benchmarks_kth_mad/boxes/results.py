@@ -61,7 +61,7 @@ class Results:
             with whole_file(self._folder / "boxes.md") as path:
                 path.write_text(text + "\n")
             with whole_file(self._folder / "saliency.png") as path:
-                draw_maps(self.maps).savefig(path, dpi=110, format="png")
+                draw_maps(self.maps).savefig(path, dpi=90, format="png")
         return text
 
     def _load(self, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pandas as pd
+from torch import Tensor
 
 from benchmarks_kth_mad.boxes.networks import NETWORKS
 from benchmarks_kth_mad.boxes.series import LAYOUTS
@@ -69,9 +70,8 @@ def as_markdown(rows: pd.DataFrame) -> str:
         _table(rows, "Euclidean distance (lower is better)", _beside("euclidean", 1), _distance),
         _table(rows, "Accuracy, %", _accuracy),
         _table(rows, "Saliency of the first ten steps over that of the last ten", _vanishing),
-        _table(
-            rows, "Share of the saliency on the box", lambda row, *_: f"{row.in_box:.3f}", _share
-        ),
+        _table(rows, "Share of the saliency on the steps of the box", _plain("in_time"), _steps),
+        _table(rows, "Share of the saliency on the box itself", _plain("in_box"), _area),
         notes,
     ]
     return "\n\n".join(parts)
@@ -81,7 +81,7 @@ def _table(
     rows: pd.DataFrame,
     title: str,
     cell: Callable[[pd.Series, str, int], str],
-    random: Callable[[float], float] | None = None,
+    random: Callable[[Tensor], float] | None = None,
 ) -> str:
     names = [name for name in NETWORKS if name in rows.index.get_level_values("network")]
     layouts = [name for name in LAYOUTS if name in rows.index.get_level_values("layout")]
@@ -92,8 +92,9 @@ def _table(
                 text = cell(rows.loc[(name, layout), :], name, place)
                 table[NETWORKS[name].title][LAYOUTS[layout].title] = text
     if random is not None:
-        areas = {one: LAYOUTS[one].masks().double().mean().item() for one in layouts}
-        table["random map"] = {LAYOUTS[one].title: f"{random(areas[one]):.3f}" for one in layouts}
+        table["random map"] = {
+            LAYOUTS[one].title: f"{random(LAYOUTS[one].masks()):.3f}" for one in layouts
+        }
     columns = [LAYOUTS[one].title for one in layouts]
     frame = pd.DataFrame.from_dict(table, orient="index", columns=columns).fillna("")
     return f"### {title}\n\n{frame.to_markdown(disable_numparse=True)}"
@@ -140,15 +141,23 @@ def _vanishing(row: pd.Series, network: str, place: int) -> str:
     return f"{row.first_over_last:.1e}"
 
 
-def _jaccard(area: float) -> float:
+def _plain(score: str) -> Callable[[pd.Series, str, int], str]:
+    return lambda row, network, place: f"{row[score]:.3f}"
+
+
+def _area(masks: Tensor) -> float:
+    return masks.double().mean().item()
+
+
+def _steps(masks: Tensor) -> float:
+    return masks.any(2).double().mean().item()
+
+
+def _jaccard(masks: Tensor) -> float:
     """Expected minima over expected maxima: uniform noise has a mean of 1/2."""
-    return area / (1 + area)
+    return _area(masks) / (1 + _area(masks))
 
 
-def _distance(area: float) -> float:
+def _distance(masks: Tensor) -> float:
     """Root of the mean squares: 1/3 inside as outside of the box."""
-    return (1 / (3 * area)) ** 0.5
-
-
-def _share(area: float) -> float:
-    return area
+    return (1 / (3 * _area(masks))) ** 0.5
