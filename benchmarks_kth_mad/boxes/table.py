@@ -105,7 +105,7 @@ def _notes(rows: pd.DataFrame) -> str:
     notes = [text for name, text in NOTES.items() if name is None or name in set(rows["network"])]
     if (rows["accuracy"] <= CHANCE).any():
         notes.append(
-            f"* At most {CHANCE:.0%} of the test series are labelled right: the network has learned "
+            f"The asterisk: at most {CHANCE:.0%} of the test series are labelled right: the network has learned "
             f"nothing that holds for them, and its saliency explains nothing."
         )
     cut = rows[(rows["epochs"] == rows["most_epochs"]) & (rows["epochs"] < EPOCHS)]
