@@ -4,8 +4,10 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from pathlib import Path
 
 from benchmarks_kth_mad import commands
+from benchmarks_kth_mad.boxes.training import BoxRecipe
 from benchmarks_kth_mad.data.acting import RenderSettings
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.sampling import ClipShape
@@ -208,6 +210,19 @@ def _convergence(options: argparse.Namespace) -> None:
     )
 
 
+def _boxes(options: argparse.Namespace) -> None:
+    given = {one.name: getattr(options, one.name) for one in fields(BoxRecipe)}
+    commands.boxes(
+        options.layouts,
+        options.networks,
+        {name: value for name, value in given.items() if value is not None},
+        options.seed,
+        resolve_device(options.device),
+        None if options.out is None else Path(options.out),
+        (options.train_series, options.test_series),
+    )
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "render": _render,
     "train": _train,
@@ -220,4 +235,5 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "demo": _demo,
     "speed": _speed,
     "convergence": _convergence,
+    "boxes": _boxes,
 }

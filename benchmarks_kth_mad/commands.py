@@ -1,11 +1,15 @@
 """What each command does, says and leaves behind."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
 
+from benchmarks_kth_mad.boxes.networks import NETWORKS, Sizes
 from benchmarks_kth_mad.data.acting import RenderSettings
 from benchmarks_kth_mad.data.render import render_kth
 from benchmarks_kth_mad.data.sampling import ClipShape
@@ -207,6 +211,49 @@ def convergence(
         baseline,
     )
     print(table.to_markdown(index=False, floatfmt=".3f"))
+
+
+def boxes(
+    layouts: Sequence[str],
+    networks: Sequence[str],
+    changes: Mapping[str, Any],
+    seed: int,
+    device: str,
+    out: Path | None,
+    n_series: tuple[int | None, int | None] = (None, None),
+) -> None:
+    """Train the networks of the box series, explain them, print the paper's table beside ours.
+
+    Args:
+        layouts: of `benchmarks_kth_mad.boxes.series.LAYOUTS`.
+        networks: of `benchmarks_kth_mad.boxes.networks.NETWORKS`.
+        changes: to every network's recipe, by name of the field.
+        seed: of everything.
+        device: ``"cpu"`` or ``"cuda"``.
+        out: folder for the results.
+        n_series: of training and test set, each as in the paper where None.
+    """
+    from benchmarks_kth_mad.boxes.results import Results
+    from benchmarks_kth_mad.boxes.study import run_cell
+
+    recipes = {name: replace(NETWORKS[name].recipe, **changes) for name in networks}
+    results = Results(out, seed)
+    cells = [(layout, network) for network in networks for layout in layouts]
+    for layout, network in tqdm(cells, desc="trainings", leave=False, disable=None):
+        recipe = recipes[network]
+        with tqdm(
+            total=recipe.epochs, desc=f"{network}, {layout}", leave=False, disable=None
+        ) as bar:
+
+            def show(epoch: int, accuracy: float, bar: tqdm = bar) -> None:
+                bar.set_postfix(accuracy=f"{accuracy:.3f}", refresh=False)
+                bar.update()
+
+            result = run_cell(layout, network, recipe, Sizes(), seed, device, show, n_series)
+        results.add(layout, network, result, recipe)
+    print(results.report())
+    if out is not None:
+        print(f"\nrows, table, maps and picture in {out}")
 
 
 def _keep(run: Run, checkpoint: Checkpoint, manifest: Manifest) -> None:

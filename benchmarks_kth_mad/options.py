@@ -5,6 +5,9 @@ from collections.abc import Callable
 from dataclasses import asdict, fields
 from typing import NoReturn
 
+from benchmarks_kth_mad.boxes.networks import NETWORKS
+from benchmarks_kth_mad.boxes.series import LAYOUTS
+from benchmarks_kth_mad.boxes.training import BoxRecipe
 from benchmarks_kth_mad.data.acting import RenderSettings
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP, ClipShape
@@ -134,11 +137,34 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_baseline(convergence)
     _add_run(convergence)
+
+    _add_boxes(add("boxes", "print the input-cell paper's table of box series beside ours"))
     return parser
+
+
+def _add_boxes(parser: argparse.ArgumentParser) -> None:
+    for name, choices in (("layouts", LAYOUTS), ("networks", NETWORKS)):
+        parser.add_argument(f"--{name}", nargs="+", choices=list(choices), default=list(choices))
+    for recipe in fields(BoxRecipe):
+        parser.add_argument(
+            f"--{recipe.name.replace('_', '-')}",
+            type=type(recipe.default),
+            help=f"of training; {recipe.default} in the paper, each network's own where not given",
+        )
+    for name in ("train", "test"):
+        parser.add_argument(
+            f"--{name}-series", type=_whole(1), help="how many; as in the paper where not given"
+        )
+    parser.add_argument("--out", help="folder for rows, table, maps and picture; may hold others")
+    _add_device(parser)
 
 
 def _add_run(parser: argparse.ArgumentParser, folder: str = "runs/kth") -> None:
     parser.add_argument("--run", default=folder, help="folder of this run's files")
+    _add_device(parser)
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),

@@ -123,7 +123,7 @@ def train(
             f"held-out set: expected classes {training_set.classes} and {training_set.clip}, got "
             f"{held_out.classes} and {held_out.clip}"
         )
-    with _reproducible(recipe.seed), _quiet(), _interruptible():
+    with reproducible(recipe.seed), _quiet(), _interruptible():
         model = build_model(
             model_name, len(training_set.classes), training_set.clip.channels, weights, settings
         )
@@ -275,7 +275,7 @@ def _loader(dataset: KTH, recipe: Recipe, shuffle: bool) -> DataLoader[Item]:
 
 
 @contextmanager
-def _reproducible(seed: int) -> Iterator[None]:
+def reproducible(seed: int) -> Iterator[None]:
     """Seed torch, ask cuDNN for deterministic kernels, and put both back."""
     with (
         torch.random.fork_rng(),

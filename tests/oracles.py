@@ -139,6 +139,16 @@ def temporal_saliency_rescaling(
     return found, times
 
 
+def box_scores(values: list[float], mask: list[float]) -> tuple[float, float]:
+    """Weighted Jaccard and Euclidean distance of one map, value by value."""
+    low, high = min(values), max(values)
+    scaled = [(v - low) / (high - low) if high > low else 0.0 for v in values]
+    pairs = list(zip(scaled, mask, strict=True))
+    jaccard = sum(min(pair) for pair in pairs) / sum(max(pair) for pair in pairs)
+    distance = math.sqrt(sum((m - s) ** 2 for s, m in pairs) / sum(m**2 for m in mask))
+    return jaccard, distance
+
+
 def input_cell_lstm(weights: dict, inputs: Tensor, concat: bool, h: Tensor, c: Tensor):
     """Input-cell attention, one sequence and one step at a time, gates written out.
 

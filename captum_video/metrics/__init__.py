@@ -2,5 +2,16 @@
 
 from captum_video.metrics.flow_agreement import FlowAgreement, flow_agreement
 from captum_video.metrics.insertion_deletion import Deletion, Insertion, deletion, insertion
+from captum_video.metrics.localization import euclidean_distance, min_max, weighted_jaccard
 
-__all__ = ["Deletion", "FlowAgreement", "Insertion", "deletion", "flow_agreement", "insertion"]
+__all__ = [
+    "Deletion",
+    "FlowAgreement",
+    "Insertion",
+    "deletion",
+    "euclidean_distance",
+    "flow_agreement",
+    "insertion",
+    "min_max",
+    "weighted_jaccard",
+]
