@@ -1,11 +1,17 @@
 """The measuring commands run, and count what they say; what they measure is no test's business."""
 
+from functools import partial
+
 import pytest
 import torch
 
+from benchmarks_kth_mad import cell_speed
 from benchmarks_kth_mad.convergence import convergence_table
+from benchmarks_kth_mad.frame_speed import Undeclared, occlusion_table, rescaling_table
+from benchmarks_kth_mad.models import build_model
 from benchmarks_kth_mad.speed import ratio_table
 from captum_video.attr import RISE3D
+from captum_video.nn import FrameWise
 
 
 @pytest.mark.filterwarnings("ignore:RISE3D. the regression")
@@ -47,3 +53,42 @@ def test_convergence_is_a_command(finished, command):
     said = command("convergence", "--run", finished.folder, *options)
     assert said.startswith("clips: person")
     assert "regression" in said
+
+
+@pytest.fixture
+def small_network() -> FrameWise:
+    torch.manual_seed(0)
+    model = build_model("cnn_lstm_small", 2, 3).eval()
+    assert isinstance(model, FrameWise)
+    return model
+
+
+def test_occlusion_of_a_frame_wise_network_against_both_loops(small_network):
+    table = occlusion_table(small_network, torch.rand(1, 3, 6, 24, 32), rounds=1)
+    assert len(table) == 6
+    assert table["work"].str.contains("6 whole frames, against").sum() == 2
+    assert (table.filter(like="times faster") > 0).all(axis=None)
+
+
+def test_rescaling_of_a_frame_wise_network_agrees_with_itself(small_network):
+    table = rescaling_table(small_network, torch.rand(1, 3, 6, 24, 32), rounds=1)
+    maps = 1 + 6 + 3 * 3 * 4  # the clip, its frames, and tiles of the three that pass
+    assert table["work"].str.contains(f"TSR, {maps} maps").all()
+    assert (table["correlation"] > 0.99).all()
+
+
+@pytest.mark.parametrize("of", ["frames", "cell"])
+def test_speed_of_other_things_is_a_command(of, command, monkeypatch):
+    monkeypatch.setattr(
+        cell_speed, "cell_table", partial(cell_speed.cell_table, lengths=(4,), features=5, hidden=6)
+    )
+    said = command("speed", "--of", of, "--frames", 4, "--size", 32, "--rounds", 1)
+    assert said.startswith(f"{of}, clip 3 x 4 x 32 x 32, cpu")
+    assert said.count("|") > 20
+
+
+def test_the_loops_of_the_comparison_are_the_same_network(small_network):
+    clip = torch.rand(2, 3, 4, 24, 32)
+    for one_by_one in (False, True):
+        found = Undeclared(small_network, one_by_one)(clip)
+        torch.testing.assert_close(found, small_network(clip), atol=1e-5, rtol=1e-4)

@@ -29,14 +29,28 @@ def frame_wise() -> VideoClassifier:
     return build_model("cnn_lstm_small", 2, 1).eval()
 
 
+@pytest.fixture(scope="module")
+def attentive() -> VideoClassifier:
+    torch.manual_seed(0)
+    return build_model("cnn_lstm_small_attention", 2, 1).eval()
+
+
 @pytest.fixture
 def clips() -> torch.Tensor:
     return torch.rand(2, 1, 8, 24, 32)
 
 
 @pytest.mark.filterwarnings("ignore:RISE3D")
-@pytest.mark.parametrize("network", ["model", "frame_wise"])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [
+        (name, network)
+        for name in METHODS
+        for network in ("model", "frame_wise")
+        if name != "input_cell"
+    ]
+    + [("input_cell", "attentive"), ("tsr", "attentive")],
+)
 def test_maps_fit_the_clips(
     name: str, network: str, clips: torch.Tensor, request: pytest.FixtureRequest
 ) -> None:
@@ -136,7 +150,7 @@ def test_a_clip_too_short_for_gradcam(model: VideoClassifier) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("nope", FEW, "method 'nope': expected one of gradcam, gradient, occlusion, frame_"),
+        ("nope", FEW, "method 'nope': expected one of gradcam, gradient, input_cell, tsr"),
         ("gradcam", Options(layer="nope"), "gradcam: layer 'nope' is not in the model; it has"),
         ("rise", Options(n_samples=0), "rise: n_samples: expected at least 1 mask, got 0"),
     ],
@@ -146,3 +160,10 @@ def test_refused(
 ) -> None:
     with pytest.raises(BenchmarkError, match=message):
         attribute(name, model, clips, TARGETS, options)
+
+
+def test_input_cell_attention_is_asked_for_by_name(
+    frame_wise: VideoClassifier, clips: torch.Tensor
+) -> None:
+    with pytest.raises(BenchmarkError, match="has no input-cell attention; train cnn_lstm_small_a"):
+        attribute("input_cell", frame_wise, clips, TARGETS, FEW)
