@@ -7,11 +7,11 @@ import torch
 from captum.attr import Attribution, GradientAttribution
 from torch import Tensor
 
-from captum_video._captum import forward, select, take_arguments, take_target
+from captum_video._captum import arguments_of, forward, select, take_arguments, take_target
 from captum_video.clips import Layout, map_dtype
 from captum_video.masks import MaskStream
 from captum_video.modes import evaluation_mode, recurrent_gradients
-from captum_video.perturb import run_in_chunks
+from captum_video.perturb import PerturbationsPerEval, run_in_chunks
 
 _CPU_CHUNK_BYTES = 10 * 2**20
 _GPU_BYTES_PER_CLIP_BYTE = 256
@@ -100,6 +100,32 @@ class AttributionOptions(NamedTuple):
     method_arguments: dict[str, Any]
     states: list[tuple[torch.Generator, Tensor]]
     size: int | None
+
+    @classmethod
+    def of(
+        cls,
+        layout: Layout,
+        is_tuple: bool,
+        n_clips: int,
+        target: Any,
+        arguments: Any,
+        method_arguments: dict[str, Any],
+        perturbations_per_eval: PerturbationsPerEval,
+    ) -> "list[AttributionOptions]":
+        """For every clip of a batch."""
+        generators = [v for v in method_arguments.values() if isinstance(v, torch.Generator)]
+        first = cls(
+            clip=0,
+            n_clips=n_clips,
+            layout=layout,
+            is_tuple=is_tuple,
+            target=target,
+            arguments=arguments_of(arguments, n_clips),
+            method_arguments=method_arguments,
+            states=[(generator, generator.get_state()) for generator in generators],
+            size=None if perturbations_per_eval == "auto" else perturbations_per_eval,
+        )
+        return [first._replace(clip=n) for n in range(n_clips)]
 
 
 class AttributedDistances:

@@ -1,13 +1,14 @@
 """Temporal Saliency Rescaling: first when, then where, by how far a map moves."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from captum.attr import Attribution, PerturbationAttribution
 from torch import Tensor
 
-from captum_video._captum import Target, arguments_of, log_usage, progress_bar
+from captum_video._captum import Target, log_usage, progress_bar
 from captum_video.attr._frame_changes import (
     AttributedDistances,
     AttributionOptions,
@@ -27,6 +28,8 @@ from captum_video.clips import (
 from captum_video.masks import SlidingWindows
 from captum_video.nn import FrameWise
 from captum_video.perturb import PerturbationsPerEval
+
+DEFAULT_TOLERANCE = 1e-3
 
 
 class _Rule(NamedTuple):
@@ -81,7 +84,8 @@ class TemporalSaliencyRescaling(PerturbationAttribution):
 
     Where the model is declared `FrameWise` and the method is `captum.attr.Saliency` or
     ``InputXGradient``, only frames that changed are encoded, and gradients pass the encoder once per
-    direction that they take, instead of once per hidden tile: same map, many times faster.
+    direction that they take, instead of once per hidden tile: the same map, to a tolerance, many times
+    faster.
 
     Args:
         method: a Captum attribution, ready to use; it is asked for one map per hidden frame or tile.
@@ -127,7 +131,7 @@ class TemporalSaliencyRescaling(PerturbationAttribution):
         gate_threshold: float | None = None,
         gated_value: float = 0.0,
         rescale: bool = False,
-        tolerance: float = 1e-3,
+        tolerance: float | None = None,
         method_arguments: dict[str, Any] | None = None,
         return_time_contributions: bool = False,
     ) -> Any:
@@ -150,8 +154,9 @@ class TemporalSaliencyRescaling(PerturbationAttribution):
             gated_value: D_tile of frames below the gate: 0 (paper) or 0.1 (authors' code, which
                 also has ``rescale``).
             rescale: scale D_time of a clip, and D_tile of a frame, to [0, 1] first.
-            tolerance: for frame-wise networks only: the share of the gradients' change (in norm, at
-                the features) that may be left out; 0 leaves nothing out.
+            tolerance: for gradients of frame-wise networks only, and refused elsewhere: the share of
+                the gradients' change (in norm, at the features) that may be left out, 0.001 by
+                default; 0 leaves nothing out but what is lost in rounding.
             method_arguments: more arguments for the method, such as ``{"abs": False}``. Tensors of
                 the inputs' rank with one entry per clip follow their clip; a generator starts every
                 map from the same state.
@@ -183,56 +188,30 @@ class TemporalSaliencyRescaling(PerturbationAttribution):
         extent = extents.pop()
         rule = _Rule(gate_quantile, gate_threshold, gated_value, rescale)
         _check(rule, tolerance, perturbations_per_eval)
-        tile = _tile_of(tile_shape, extent)
-        hidden = resolve(baselines, clips, self.layout)
-        options = AttributionOptions(
-            clip=0,
-            n_clips=len(clips[0]),
-            layout=self.layout,
-            is_tuple=is_tuple,
-            target=target,
-            arguments=arguments_of(additional_forward_args, len(clips[0])),
-            method_arguments=method_arguments or {},
-            states=[
-                (value, value.get_state())
-                for value in (method_arguments or {}).values()
-                if isinstance(value, torch.Generator)
+        tile, whole = _tile_of(tile_shape, extent), Extent(1, *extent[1:])
+        asked = AttributionOptions.of(
+            self.layout,
+            is_tuple,
+            len(clips[0]),
+            target,
+            additional_forward_args,
+            method_arguments or {},
+            perturbations_per_eval,
+        )
+        probe = _Probe(
+            [
+                _distances(self.method, [clip[n] for clip in clips], one, tolerance)
+                for n, one in enumerate(asked)
             ],
-            size=None if perturbations_per_eval == "auto" else perturbations_per_eval,
+            clips,
+            resolve(baselines, clips, self.layout),
+            show_progress,
         )
-        measures = [
-            _distances(
-                self.method, [clip[n] for clip in clips], options._replace(clip=n), tolerance
-            )
-            for n in range(len(clips[0]))
-        ]
-
-        def contributions(frames: list[list[int]], window: Extent, name: str) -> list[Tensor]:
-            """For each clip, (frames, windows in a frame)."""
-            masks = SlidingWindows(Extent(1, *extent[1:]), window, window, clips[0].device)
-            total = sum(len(chosen) for chosen in frames) * len(masks)
-            with progress_bar(show_progress, total, name) as bar:
-                return [
-                    measure(
-                        Changes(
-                            [clip[n] for clip in clips],
-                            [one[n if len(one) > 1 else 0] for one in hidden],
-                            chosen,
-                            masks,
-                        ),
-                        bar.update,
-                    ).reshape(len(chosen), len(masks))
-                    for n, (measure, chosen) in enumerate(zip(measures, frames, strict=True))
-                ]
-
-        every = [list(range(extent.frames))] * len(measures)
-        times = torch.cat(
-            [one.mT for one in contributions(every, Extent(1, *extent[1:]), "TSR, frames")]
-        )
+        every = [range(extent.frames)] * len(asked)
+        times = torch.stack(probe(every, whole, "TSR, frames")).flatten(1)
         passing = rule.passing(times)
-        found = contributions(
-            [row.nonzero().flatten().tolist() for row in passing], tile, "TSR, tiles"
-        )
+        chosen = [row.nonzero().flatten().tolist() for row in passing]
+        found = probe(chosen, tile, "TSR, tiles")
         windows = SlidingWindows(extent, tile, tile, clips[0].device)
         weights = rule.combine(times, passing, found, len(windows) // extent.frames)
         volume = windows.hidden_sum(weights.flatten(1))[:, None]
@@ -241,14 +220,44 @@ class TemporalSaliencyRescaling(PerturbationAttribution):
         return (attributions, times) if return_time_contributions else attributions
 
 
+class _Probe(NamedTuple):
+    """Hides windows of single frames, and says how far each moves the map of its clip."""
+
+    measures: list[Distances]
+    clips: tuple[Tensor, ...]
+    hidden: tuple[Tensor, ...]
+    show_progress: bool
+
+    def __call__(self, frames: Sequence[Sequence[int]], window: Extent, name: str) -> list[Tensor]:
+        """For each clip, (its frames, windows in a frame)."""
+        place = Extent(1, *extent_of(self.clips[0])[1:])
+        masks = SlidingWindows(place, window, window, self.clips[0].device)
+        total = sum(len(chosen) for chosen in frames) * len(masks)
+        moved = []
+        with progress_bar(self.show_progress, total, name) as bar:
+            for n, (measure, chosen) in enumerate(zip(self.measures, frames, strict=True)):
+                clips = [clip[n] for clip in self.clips]
+                hidden = [one[n if len(one) > 1 else 0] for one in self.hidden]
+                found = measure(Changes(clips, hidden, chosen, masks), bar.update)
+                moved.append(found.reshape(len(chosen), len(masks)))
+        return moved
+
+
 def _distances(
-    method: Attribution, clips: list[Tensor], options: AttributionOptions, tolerance: float
+    method: Attribution, clips: list[Tensor], asked: AttributionOptions, tolerance: float | None
 ) -> Distances:
-    """The cheapest exact way to see how a map moves."""
+    """By directions of the gradient where the network and the method allow it, else map by map."""
     model = method.forward_func
-    if isinstance(model, FrameWise) and FrameGradients.can_replace(method, options):
-        return FrameGradients(method, model, clips[0], options, tolerance)
-    return AttributedDistances(method, clips, options)
+    if isinstance(model, FrameWise) and FrameGradients.can_replace(method, asked):
+        tolerance = DEFAULT_TOLERANCE if tolerance is None else tolerance
+        return FrameGradients(method, model, clips[0], asked, tolerance)
+    if tolerance is not None:
+        name = getattr(model, "__name__", type(model).__name__)
+        raise ValueError(
+            f"tolerance: for Saliency or InputXGradient of a FrameWise network, got "
+            f"{type(method).__name__} of {name}; leave it out, and every map is made"
+        )
+    return AttributedDistances(method, clips, asked)
 
 
 def _tile_of(shape: Any, extent: Extent) -> Extent:
@@ -258,14 +267,14 @@ def _tile_of(shape: Any, extent: Extent) -> Extent:
     return Extent(1, *shape)
 
 
-def _check(rule: _Rule, tolerance: float, size: PerturbationsPerEval) -> None:
+def _check(rule: _Rule, tolerance: float | None, size: PerturbationsPerEval) -> None:
     if not 0 <= rule.gate_quantile <= 1:
         raise ValueError(f"gate_quantile: expected 0 <= q <= 1, got {rule.gate_quantile}")
     if rule.gate_threshold is not None and not rule.gate_threshold >= 0:
         raise ValueError(f"gate_threshold: expected at least 0, got {rule.gate_threshold}")
     if not 0 <= rule.gated_value < math.inf:
         raise ValueError(f"gated_value: expected at least 0, got {rule.gated_value}")
-    if not 0 <= tolerance < 1:
+    if tolerance is not None and not 0 <= tolerance < 1:
         raise ValueError(f"tolerance: expected 0 <= tolerance < 1, got {tolerance}")
     if size != "auto" and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
         raise ValueError(
