@@ -11,11 +11,9 @@ from captum_video._captum import arguments_of, forward, select, take_arguments, 
 from captum_video.clips import Layout, map_dtype
 from captum_video.masks import MaskStream
 from captum_video.modes import evaluation_mode, recurrent_gradients
-from captum_video.perturb import PerturbationsPerEval, run_in_chunks
+from captum_video.perturb import PerturbationsPerEval, rows_that_fit, run_in_chunks
 
-_CPU_CHUNK_BYTES = 10 * 2**20
-_GPU_BYTES_PER_CLIP_BYTE = 256
-_LARGEST_CHUNK = 256
+_GPU_COPIES = 256
 
 
 class Changes:
@@ -171,7 +169,7 @@ class AttributedDistances:
 
         chunks = run_in_chunks(
             len(changes),
-            self._options.size or _size_that_fits(changes.clips),
+            self._options.size or rows_that_fit(changes.clips, _GPU_COPIES),
             run,
             may_shrink=self._options.size is None,
             release=lambda: None,
@@ -227,13 +225,3 @@ def _check(method: Attribution, maps: tuple, inputs: tuple[Tensor, ...]) -> None
             f"method {type(method).__name__}: expected attributions of the inputs' shapes "
             f"{expected}, got {got}"
         )
-
-
-def _size_that_fits(clips: Sequence[Tensor]) -> int:
-    clip_bytes = sum(clip.numel() * clip.element_size() for clip in clips)
-    if clips[0].device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(clips[0].device)
-        fits = free // (_GPU_BYTES_PER_CLIP_BYTE * clip_bytes)
-    else:
-        fits = max(4, _CPU_CHUNK_BYTES // clip_bytes)
-    return max(1, min(fits, _LARGEST_CHUNK))

@@ -19,11 +19,11 @@ from captum_video._captum import forward, select, take_arguments, take_target
 from captum_video.attr._frame_changes import AttributionOptions, Changes
 from captum_video.clips import map_dtype
 from captum_video.nn import FrameWise
-from captum_video.perturb import FrameEncoder, run_in_chunks
+from captum_video.perturb import FrameEncoder, rows_that_fit, run_in_chunks
 
 _CPU_FRAMES = 16
 _FRAMES_PER_GROUP = 8
-_GPU_BYTES_PER_FRAME_BYTE = 1024
+_GPU_COPIES = 1024
 _TABLE_BYTES = 256 * 2**20
 _BASIS_BYTES = 128 * 2**20
 _BLOCK_BYTES = 24 * 2**20
@@ -92,7 +92,7 @@ class FrameGradients:
         table = self._found.new_empty(shape)
         chunks = run_in_chunks(
             last - first,
-            self._options.size or self._size_that_fits(),
+            self._options.size or rows_that_fit([self._frames[0]], _GPU_COPIES, on_cpu=_CPU_FRAMES),
             lambda start, end, size: self._changed_frames(changes, first + start, first + end),
             may_shrink=self._options.size is None,
             release=lambda: None,
@@ -166,14 +166,6 @@ class FrameGradients:
                 new = self._finish(torch.addmm(gradient, part, directions), frame)
                 distances.append(torch.linalg.vector_norm(new.sub_(old), ord=1, dim=1))
         return torch.cat(distances)
-
-    def _size_that_fits(self) -> int:
-        """Changed frames to a pass."""
-        if self._frames.device.type != "cuda":
-            return _CPU_FRAMES
-        free, _ = torch.cuda.mem_get_info(self._frames.device)
-        frame_bytes = self._frames[0].numel() * self._frames.element_size()
-        return max(1, min(free // (_GPU_BYTES_PER_FRAME_BYTE * frame_bytes), 1024))
 
 
 def _finishing(

@@ -1,6 +1,6 @@
 """The engine that every perturbation method and metric folds over."""
 
-from captum_video.perturb._job import Streams, run_in_chunks
+from captum_video.perturb._job import Streams, rows_that_fit, run_in_chunks
 from captum_video.perturb.encoder import FrameEncoder
 from captum_video.perturb.engine import (
     PerturbationsPerEval,
@@ -16,5 +16,6 @@ __all__ = [
     "Streams",
     "perturbed_outputs",
     "perturbed_scores",
+    "rows_that_fit",
     "run_in_chunks",
 ]

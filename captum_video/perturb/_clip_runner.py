@@ -7,11 +7,9 @@ from torch import Tensor, nn
 
 from captum_video._captum import check_rows, forward, take_arguments
 from captum_video.clips import Layout
-from captum_video.perturb._job import Job, Stretch, rows_of
+from captum_video.perturb._job import Job, Stretch, rows_of, rows_that_fit
 
-_CPU_CHUNK_BYTES = 10 * 2**20
-_GPU_BYTES_PER_CLIP_BYTE = 64
-_LARGEST_CHUNK = 256
+_GPU_COPIES = 64
 
 
 class ClipRunner:
@@ -22,15 +20,8 @@ class ClipRunner:
         self._buffers: tuple[Tensor, ...] = ()
 
     def default_size(self) -> int:
-        """Rows per pass, by an estimate of what is fast (CPU) or fits (GPU)."""
-        clips = self.job.clips
-        clip_bytes = sum(clip[0].numel() * clip.element_size() for clip in clips)
-        if clips[0].device.type == "cuda":
-            free, _ = torch.cuda.mem_get_info(clips[0].device)
-            fits = free // (_GPU_BYTES_PER_CLIP_BYTE * clip_bytes)
-        else:
-            fits = max(4, _CPU_CHUNK_BYTES // clip_bytes)
-        return max(1, min(fits, _LARGEST_CHUNK))
+        """Rows per pass."""
+        return rows_that_fit([clip[0] for clip in self.job.clips], _GPU_COPIES)
 
     def run(self, stretches: list[Stretch], size: int) -> Tensor:
         """Outputs of these rows, at most ``size``."""

@@ -7,12 +7,11 @@ from torch import Tensor
 
 from captum_video._captum import check_rows, forward, take_arguments
 from captum_video.nn import FrameWise
-from captum_video.perturb._job import Job, Stretch, rows_of
+from captum_video.perturb._job import Job, Stretch, rows_of, rows_that_fit
 from captum_video.perturb.encoder import FrameEncoder, KnownFeatures
 
 _CPU_FRAMES = 32
-_GPU_BYTES_PER_FRAME_BYTE = 256
-_MOST_FRAMES = 1024
+_GPU_COPIES = 256
 _MASK_BYTES = 10 * 2**20
 
 
@@ -50,12 +49,7 @@ class FrameRunner:
 
     def default_size(self) -> int:
         """Rows per pass: as many as there are frames in a pass of the encoder."""
-        clip = self.job.clips[0]
-        if clip.device.type != "cuda":
-            return _CPU_FRAMES
-        free, _ = torch.cuda.mem_get_info(clip.device)
-        frame_bytes = clip[0, :, 0].numel() * clip.element_size()
-        return max(1, min(free // (_GPU_BYTES_PER_FRAME_BYTE * frame_bytes), _MOST_FRAMES))
+        return rows_that_fit([self.job.clips[0][0, :, 0]], _GPU_COPIES, on_cpu=_CPU_FRAMES)
 
     def run(self, stretches: list[Stretch], size: int) -> Tensor:
         """Outputs of these rows, at most ``size``."""

@@ -9,6 +9,10 @@ from torch import Tensor
 from captum_video.clips import Layout
 from captum_video.masks import MaskStream
 
+_CPU_CHUNK_BYTES = 10 * 2**20
+_LARGEST_CPU_CHUNK = 256
+_LARGEST_CHUNK_BYTES = 2**30
+
 Result = TypeVar("Result")
 Streams = Sequence[MaskStream | None]
 """One stream per input; None leaves that input as it is."""
@@ -51,6 +55,21 @@ def stretches_of(first: int, last: int, ends: list[int]) -> list[Stretch]:
 def rows_of(stretches: list[Stretch]) -> list[int]:
     """The clip of every row."""
     return [stretch.clip for stretch in stretches for _ in range(stretch.start, stretch.stop)]
+
+
+def rows_that_fit(row: Sequence[Tensor], gpu_copies: int, on_cpu: int | None = None) -> int:
+    """Rows per pass, by an estimate of what fits (GPU) or is fast (CPU).
+
+    Args:
+        row: what the model takes for one row, a tensor per input.
+        gpu_copies: bytes of memory that a pass needs for each byte of its inputs.
+        on_cpu: rows on a CPU; None for about ten megabytes, and at least 4.
+    """
+    row_bytes = sum(tensor.numel() * tensor.element_size() for tensor in row)
+    if row[0].device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(row[0].device)
+        return max(1, min(free // (gpu_copies * row_bytes), _LARGEST_CHUNK_BYTES // row_bytes))
+    return on_cpu or min(max(4, _CPU_CHUNK_BYTES // row_bytes), _LARGEST_CPU_CHUNK)
 
 
 def is_out_of_memory(error: Exception) -> bool:
