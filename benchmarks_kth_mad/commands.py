@@ -176,19 +176,19 @@ def motion(run: Run, flow: str, threshold: float, n_pictures: int, seed: int) ->
 
 def speed(of: str, device: str, frames: int, size: int, rounds: int, autocast: bool) -> None:
     """Print a table of ratios, or of memory over masks."""
-    from benchmarks_kth_mad import cell_speed, frame_speed
-    from benchmarks_kth_mad import speed as method_speed
+    from benchmarks_kth_mad.speed import cell, methods
+    from benchmarks_kth_mad.speed import frames as by_frames
 
     print(f"{of}, clip 3 x {frames} x {size} x {size}, {device}, torch {torch.__version__}")
     if of == "methods":
-        table = method_speed.ratio_table(device, frames, size, rounds, autocast)
+        table = methods.ratio_table(device, frames, size, rounds, autocast)
     elif of == "memory":
-        table = method_speed.memory_table(frames, size)
+        table = methods.memory_table(frames, size)
     elif of == "cell":
-        table = cell_speed.cell_table(device, rounds=rounds)
+        table = cell.cell_table(device, rounds=rounds)
     else:
-        model, clip = frame_speed.study_network(device), torch.rand(1, 3, frames, size, size)
-        measure = {"frames": frame_speed.occlusion_table, "rescaling": frame_speed.rescaling_table}
+        model, clip = by_frames.study_network(device), torch.rand(1, 3, frames, size, size)
+        measure = {"frames": by_frames.occlusion_table, "rescaling": by_frames.rescaling_table}
         table = measure[of](model, clip.to(device), rounds)
     print(table.to_markdown(index=False, floatfmt=".3f"))
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from benchmarks_kth_mad.cell_speed import _Stepwise, cell_table
+from benchmarks_kth_mad.speed.cell import _Stepwise, cell_table
 from captum_video.nn import InputCellAttentionLSTM
 
 

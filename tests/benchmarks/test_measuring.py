@@ -5,11 +5,11 @@ from functools import partial
 import pytest
 import torch
 
-from benchmarks_kth_mad import cell_speed
 from benchmarks_kth_mad.convergence import convergence_table
-from benchmarks_kth_mad.frame_speed import Undeclared, occlusion_table, rescaling_table
 from benchmarks_kth_mad.models import build_model
-from benchmarks_kth_mad.speed import ratio_table
+from benchmarks_kth_mad.speed import cell
+from benchmarks_kth_mad.speed.frames import Undeclared, occlusion_table, rescaling_table
+from benchmarks_kth_mad.speed.methods import ratio_table
 from captum_video.attr import RISE3D
 from captum_video.nn import FrameWise
 
@@ -80,7 +80,7 @@ def test_rescaling_of_a_frame_wise_network_agrees_with_itself(small_network):
 @pytest.mark.parametrize("of", ["frames", "cell"])
 def test_speed_of_other_things_is_a_command(of, command, monkeypatch):
     monkeypatch.setattr(
-        cell_speed, "cell_table", partial(cell_speed.cell_table, lengths=(4,), features=5, hidden=6)
+        cell, "cell_table", partial(cell.cell_table, lengths=(4,), features=5, hidden=6)
     )
     said = command("speed", "--of", of, "--frames", 4, "--size", 32, "--rounds", 1)
     assert said.startswith(f"{of}, clip 3 x 4 x 32 x 32, cpu")

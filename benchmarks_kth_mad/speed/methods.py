@@ -7,7 +7,6 @@ one process, because absolute seconds on a shared machine mean nothing.
 import multiprocessing
 import resource
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from torchvision.models.video import r3d_18
 from tqdm import tqdm
 
+from benchmarks_kth_mad.speed.clock import seconds_of
 from captum_video.attr import RISE3D, GradCAM3D, SpatioTemporalOcclusion
 from captum_video.metrics import deletion, insertion
 
@@ -134,14 +134,8 @@ def _forward(model: nn.Module, clips: Tensor) -> Callable[[], None]:
 
 def _time(work: Work, device: str) -> tuple[float, float]:
     """Wall and CPU seconds per clip."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    work.run()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return (
-        (time.perf_counter() - wall) / work.passes,
-        (time.process_time() - cpu) / work.passes,
-    )
+    found = seconds_of(work.run, device)
+    return found.wall / work.passes, found.cpu / work.passes
 
 
 def memory_table(frames: int = 16, size: int = 112) -> pd.DataFrame:

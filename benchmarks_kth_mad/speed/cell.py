@@ -4,7 +4,6 @@ Ours and the loops do the same work on the same weights, in turn in one process:
 something on a shared machine, seconds hardly.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from statistics import median
 
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from benchmarks_kth_mad.speed.clock import seconds_of
 from captum_video.nn import InputCellAttentionLSTM
 
 Work = Callable[[], object]
@@ -122,19 +122,10 @@ def _works(
 
 
 def _medians(ways: dict[str, Work], rounds: int, device: str) -> dict[str, float]:
-    """Seconds, everything once in each round; the first round only warms up."""
+    """Seconds (of CPU on a CPU, which others may share); the first round only warms up."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds + 1):
         for name, run in ways.items():
-            start = _now(device)
-            run()
-            seconds[name].append(_now(device) - start)
+            found = seconds_of(run, device)
+            seconds[name].append(found.cpu if device == "cpu" else found.wall)
     return {name: median(found[1:]) for name, found in seconds.items()}
-
-
-def _now(device: str) -> float:
-    """CPU time where the work is done there (others may share it), else the wall clock."""
-    if device == "cpu":
-        return time.process_time()
-    torch.cuda.synchronize()
-    return time.perf_counter()

@@ -4,7 +4,6 @@ Ours and theirs are timed in turn in one process. What would take an hour one pa
 a part of it, and multiplied by the exact number of passes.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from statistics import median
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from benchmarks_kth_mad.models import build_model
+from benchmarks_kth_mad.speed.clock import seconds_of
 from captum_video.attr import SpatioTemporalOcclusion, TemporalSaliencyRescaling
 from captum_video.nn import FrameWise, recurrent_gradients
 
@@ -171,7 +171,7 @@ def _compare(
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
     for _ in tqdm(range(rounds), desc="rounds", disable=None):
         for name, run in contestants.items():
-            seconds[name].append(_time(run, device))
+            seconds[name].append(seconds_of(run, device))
     clocks = ("wall", "CPU") if device == "cpu" else ("wall",)
     rows = []
     for work, (ours, theirs, times) in comparisons.items():
@@ -181,12 +181,3 @@ def _compare(
             row[f"times faster ({clock})"] = times * other / own
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _time(run: Callable[[], object], device: str) -> tuple[float, float]:
-    """Wall and CPU seconds."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    run()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - wall, time.process_time() - cpu
