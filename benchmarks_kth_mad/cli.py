@@ -185,7 +185,14 @@ def _predict_test(options: argparse.Namespace) -> None:
 
 
 def _motion(options: argparse.Namespace) -> None:
-    commands.motion(Run(options.run), options.flow, options.moving, options.pictures, options.seed)
+    commands.motion(
+        Run(options.run),
+        options.flow,
+        options.moving,
+        options.baseline,
+        options.pictures,
+        options.seed,
+    )
 
 
 def _speed(options: argparse.Namespace) -> None:

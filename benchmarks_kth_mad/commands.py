@@ -152,7 +152,9 @@ def report(run: Run, n_pictures: int) -> None:
         print(f"picture   {run.pictures / name}")
 
 
-def motion(run: Run, flow: str, threshold: float, n_pictures: int, seed: int) -> None:
+def motion(
+    run: Run, flow: str, threshold: float, baseline: str, n_pictures: int, seed: int
+) -> None:
     """Compare the maps with optical flow, print the table, draw the pictures over time."""
     from benchmarks_kth_mad.motion_agreement import agreement_rows, agreement_table, flow_of
     from benchmarks_kth_mad.report.motion import draw_motion
@@ -170,7 +172,7 @@ def motion(run: Run, flow: str, threshold: float, n_pictures: int, seed: int) ->
         f"energy by chance: {rows['moving area'].mean():.3f}, the share of pixels that move by more "
         f"than {threshold} per frame\n{manifest.claim}\n\nrows      {run.motion}"
     )
-    for name in draw_motion(run, checkpoint.model, explained, found, n_pictures):
+    for name in draw_motion(run, checkpoint.model, explained, found, baseline, n_pictures):
         print(f"picture   {run.pictures / name}")
 
 

@@ -9,20 +9,26 @@ from benchmarks_kth_mad.intervals import bootstrap_difference, bootstrap_mean
 from captum_video.flow import DIS, Farneback, optical_flow
 from captum_video.metrics import flow_agreement
 
-FLOWS: dict[str, Farneback | DIS] = {"farneback": Farneback(), "dis": DIS()}
+FLOWS = ("farneback", "dis")
+STUDY_HEIGHT = 120
 MEASURES = ("correlation", "energy")
 
 
 def flow_of(explained: Explained, name: str) -> Tensor:
     """Optical flow (N, 2, T, H, W) of the clips that were explained.
 
+    Farneback's window covers the share of the frame that study B's 15 of 120 pixels did.
+
     Raises:
         BenchmarkError: an unknown estimator, or clips that it can not take.
     """
     if name not in FLOWS:
         raise BenchmarkError(f"flow {name!r}: expected one of {', '.join(FLOWS)}")
+    window = max(5, round(Farneback().winsize * explained.clips.shape[3] / STUDY_HEIGHT))
     try:
-        return optical_flow(explained.clips, FLOWS[name])
+        return optical_flow(
+            explained.clips, Farneback(winsize=window) if name == "farneback" else DIS()
+        )
     except ValueError as error:
         raise BenchmarkError(f"flow {name}: {error}") from error
 
@@ -78,11 +84,13 @@ def agreement_table(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
                 "method": method,
                 "persons": len(means),
                 "mean": mean,
-                "95 % interval": f"{low:.3f} to {high:.3f}",
+                "95 % interval": f"{low:.3f} to {high:.3f}" if len(means) > 1 else "one person",
                 "above random": "",
             }
             if "random" in means and method != "random":
                 gain, low, high = bootstrap_difference(means[method], means["random"], seed=seed)
-                row["above random"] = f"{gain:+.3f} ({low:+.3f} to {high:+.3f})"
+                row["above random"] = f"{gain:+.3f}"
+                if len(means) > 1:
+                    row["above random"] = f"{gain:+.3f} ({low:+.3f} to {high:+.3f})"
             table.append(row)
     return pd.DataFrame(table)

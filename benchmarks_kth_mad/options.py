@@ -92,11 +92,12 @@ def build_parser() -> argparse.ArgumentParser:
     motion = add(
         "motion", "compare the maps with optical flow, and draw them frame by frame and over time"
     )
-    motion.add_argument("--flow", choices=list(FLOWS), default="farneback", help="estimated by")
+    motion.add_argument("--flow", choices=FLOWS, default="farneback", help="estimated by")
     motion.add_argument(
         "--moving", type=float, default=0.5, help="pixels per frame above which a pixel moves"
     )
     motion.add_argument("--pictures", type=_whole(0), default=2, help="clips to draw")
+    _add_baseline(motion)
     _add_run(motion)
 
     report = add("report", "print the table, draw the pictures, write the report")

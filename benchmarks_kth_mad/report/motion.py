@@ -5,6 +5,7 @@ from captum.attr import Saliency
 from torch import Tensor
 
 from benchmarks_kth_mad.evaluation import Explained
+from benchmarks_kth_mad.methods import BASELINES
 from benchmarks_kth_mad.models import VideoClassifier
 from benchmarks_kth_mad.report.pictures import different, save_figure
 from benchmarks_kth_mad.runs import Run
@@ -16,7 +17,12 @@ from captum_video.visualization import feature_heatmap, filmstrip, flow_to_rgb, 
 
 
 def draw_motion(
-    run: Run, model: VideoClassifier, explained: Explained, flow: Tensor, n_clips: int
+    run: Run,
+    model: VideoClassifier,
+    explained: Explained,
+    flow: Tensor,
+    baseline: str,
+    n_clips: int,
 ) -> list[str]:
     """Draw the first clips of different classes.
 
@@ -25,6 +31,7 @@ def draw_motion(
         model: the network that was explained.
         explained: clips and maps.
         flow: (N, 2, T, H, W).
+        baseline: what hides frames where the map of all of them is compared.
         n_clips: how many clips.
 
     Returns:
@@ -41,7 +48,7 @@ def draw_motion(
         figure = filmstrip(clip, spread, rows={"flow": flow_to_rgb(own)}, scale="frame", title=stem)
         names.append(save_figure(run, f"{stem}_frames.png", figure))
         strips = {name: one.sum((0, 1, 3, 4)) for name, one in maps.items()}
-        strips["TSR, when"] = time_contributions(model, clip, target)
+        strips["TSR, when"] = time_contributions(model, clip, target, baseline)
         strips["mean speed"] = flow_magnitude(own).mean((0, 1, 3, 4))
         names.append(save_figure(run, f"{stem}_time.png", time_strip(clip, strips, title=stem)))
         if isinstance(model, FrameWise):
@@ -51,12 +58,13 @@ def draw_motion(
     return names
 
 
-def time_contributions(model: VideoClassifier, clip: Tensor, target: int) -> Tensor:
+def time_contributions(model: VideoClassifier, clip: Tensor, target: int, baseline: str) -> Tensor:
     """Temporal Saliency Rescaling's first step: (T,)."""
     _, times = TemporalSaliencyRescaling(Saliency(model)).attribute(
         clip,
         tuple(clip.shape[3:]),
-        target=target,
+        BASELINES[baseline],
+        target,
         gate_threshold=float("inf"),
         return_time_contributions=True,
     )

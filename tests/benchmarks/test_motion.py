@@ -61,6 +61,19 @@ def test_persons_count_not_clips() -> None:
     assert table.iloc[0]["mean"] == pytest.approx(0.5)
 
 
+def test_one_person_has_no_interval() -> None:
+    rows = pd.DataFrame(
+        {
+            "method": ["m", "random"],
+            "clip": ["person01_walking_d1_1"] * 2,
+            "correlation": [0.5, 0.25],
+            "energy": 0.5,
+        }
+    )
+    first = agreement_table(rows).iloc[0]
+    assert (first["95 % interval"], first["above random"]) == ("one person", "+0.250")
+
+
 def test_an_unknown_flow_is_refused(explained: Explained) -> None:
     with pytest.raises(BenchmarkError, match="flow 'raft': expected one of farneback, dis"):
         flow_of(explained, "raft")
@@ -71,7 +84,7 @@ def test_time_and_features_of_a_frame_wise_network() -> None:
     model, clip = build_model("cnn_lstm_small", 2, 1).eval(), torch.rand(1, 1, 8, 24, 32)
     assert isinstance(model, FrameWise)
     assert isinstance(model, VideoClassifier)
-    times = time_contributions(model, clip, 1)
+    times = time_contributions(model, clip, 1, "black")
     assert times.shape == (8,)
     assert (times >= 0).all()
     assert times.max() > 0
