@@ -67,10 +67,7 @@ class FrameGradients:
     def can_replace(method: Attribution, options: AttributionOptions) -> bool:
         """Whether the method's map is made of gradients and known options alone."""
         known: dict[type, set[str]] = {Saliency: {"abs"}, InputXGradient: set()}
-        return (
-            set(options.method_arguments) <= known.get(type(method), set())
-            and type(method) in known
-        )
+        return type(method) in known and set(options.method_arguments) <= known[type(method)]
 
     def __call__(self, changes: Changes, report: Callable[[int], Any]) -> Tensor:
         """Sum of absolute differences of the maps, for every change: (changes,)."""
@@ -171,12 +168,12 @@ class FrameGradients:
 def _finishing(
     method: Attribution, options: AttributionOptions
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """From the gradient and the frame to the method's map; may work in place on the gradient."""
+    """From the gradient and the frame to the method's map."""
     if isinstance(method, InputXGradient):
         return lambda gradient, frame: gradient * frame
     if options.method_arguments.get("abs", True):
         return lambda gradient, frame: gradient.abs()
-    return lambda gradient, frame: gradient.clone()
+    return lambda gradient, frame: gradient
 
 
 def _bases(table: Tensor, tolerance: float) -> list[Tensor]:
@@ -185,18 +182,22 @@ def _bases(table: Tensor, tolerance: float) -> list[Tensor]:
     Directions are dropped, the weakest of all frames first, as long as what is lost stays within the
     tolerance of the whole in norm.
     """
-    by_frame = table.transpose(0, 1).double()
-    rows, features = by_frame.shape[1:]
-    if features <= rows:
-        squares, vectors = torch.linalg.eigh(by_frame.mT @ by_frame)
-        directions = vectors.mT
-    else:
-        _, values, directions = torch.linalg.svd(by_frame, full_matrices=False)
-        squares = values.square()
-    squares = squares.clamp_min(0)
+    spectra = [_spectrum(table[:, s].double()) for s in range(table.shape[1])]
+    squares = torch.stack([one for one, _ in spectra])
     ascending = squares.flatten().sort().values
     lost = ascending.cumsum(0)
     rounding = torch.finfo(table.dtype).eps
     dropped = int((lost <= max(tolerance, rounding) ** 2 * lost[-1]).sum())
     kept = squares > (ascending[dropped - 1] if dropped else -1)
-    return [rows[chosen].to(table) for rows, chosen in zip(directions, kept, strict=True)]
+    return [
+        directions[chosen].to(table) for (_, directions), chosen in zip(spectra, kept, strict=True)
+    ]
+
+
+def _spectrum(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared singular values of a matrix (rows, F), and its right singular vectors as rows."""
+    if rows.shape[1] <= rows.shape[0]:
+        squares, vectors = torch.linalg.eigh(rows.mT @ rows)
+        return squares.clamp_min(0), vectors.mT
+    _, values, directions = torch.linalg.svd(rows, full_matrices=False)
+    return values.square(), directions
