@@ -16,6 +16,7 @@ from captum_video.masks import (
     RankedPrefixes,
     SlidingWindows,
     Untouched,
+    unrepeated,
 )
 
 
@@ -194,3 +195,19 @@ def test_joined_streams_are_cut_anywhere(data):
     stop = data.draw(st.integers(start + 1, len(joined)))
     assert len(joined) == len(every)
     assert torch.equal(joined[start:stop], every[start:stop])
+
+
+def test_whole_axes_are_views_that_take_no_memory():
+    extent = Extent(4, 5, 6)
+    frames = SlidingWindows(extent, (1, 5, 6), (1, 5, 6))
+    over_time = RandomGrids(extent, (4, None, None), 0.5, 8, torch.Generator())
+    ranks = torch.arange(4, dtype=torch.int32).reshape(4, 1, 1)
+    for masks in (
+        frames,
+        over_time,
+        Joined(Untouched(extent), frames),
+        RankedPrefixes(ranks.expand(extent), torch.arange(5), extent),
+    ):
+        assert masks[1:3].shape == (2, 1, *extent)
+        assert unrepeated(masks[1:3]).shape == (2, 1, 4, 1, 1)
+    assert unrepeated(SlidingWindows(extent, (1, 5, 3), (1, 5, 3))[:2]).shape == (2, 1, 4, 1, 6)

@@ -74,7 +74,8 @@ class RandomGrids:
         return len(self._bits)
 
     def __getitem__(self, index: slice) -> Tensor:
-        return self.at([slice(None)] * 3, index)[:, None]
+        points = [slice(1) if knots == 1 else slice(None) for knots in self._knots]
+        return self.at(points, index)[:, None].expand(-1, -1, *self._extent)
 
     def lattice(self) -> list[Tensor]:
         """Evenly spaced voxels along T, H and W: three per two cells, at most every voxel.

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from captum_video.clips import Extent
+from captum_video.masks.stream import unrepeated
 
 
 class RankedPrefixes:
@@ -24,7 +25,7 @@ class RankedPrefixes:
     """
 
     def __init__(self, ranks: Tensor, kept: Tensor, extent: Extent) -> None:
-        self._ranks = ranks.expand(extent)
+        self._ranks, self._extent = unrepeated(ranks.expand(extent)), extent
         self._kept = kept.to(ranks.device)
 
     def __len__(self) -> int:
@@ -32,4 +33,5 @@ class RankedPrefixes:
 
     def __getitem__(self, index: slice) -> Tensor:
         kept = self._kept[index]
-        return (self._ranks < kept[:, None, None, None]).float()[:, None]
+        masks = (self._ranks < kept[:, None, None, None]).float()[:, None]
+        return masks.expand(-1, -1, *self._extent)

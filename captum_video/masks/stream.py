@@ -16,6 +16,19 @@ class MaskStream(Protocol):
     def __getitem__(self, index: slice) -> Tensor: ...
 
 
+def unrepeated(masks: Tensor) -> Tensor:
+    """The same masks, each axis T, H, W along which they are a repeating view cut to one entry.
+
+    Example:
+        >>> unrepeated(torch.rand(2, 1, 5, 1, 1).expand(2, 1, 5, 64, 64)).shape
+        torch.Size([2, 1, 5, 1, 1])
+    """
+    for axis in (-3, -2, -1):
+        if masks.stride(axis) == 0:
+            masks = masks.narrow(axis, 0, 1)
+    return masks
+
+
 class Untouched:
     """Masks that keep everything: the clip as it is, so many times.
 
@@ -63,4 +76,8 @@ class Joined:
             if start < len(stream) and stop > 0:
                 parts.append(stream[max(start, 0) : min(stop, len(stream))])
             start, stop = start - len(stream), stop - len(stream)
-        return torch.cat(parts)
+        # a repeating view stays one where all parts are
+        sizes = [unrepeated(part).shape[-3:] for part in parts]
+        t, h, w = (max(axis) for axis in zip(*sizes, strict=True))
+        small = [part[..., :t, :h, :w] for part in parts]
+        return torch.cat(small).expand(-1, -1, *parts[0].shape[-3:])

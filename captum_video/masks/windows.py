@@ -46,6 +46,8 @@ class SlidingWindows:
             _window_table(length, size, step, device)
             for length, size, step in zip(extent, window, strides, strict=True)
         ]
+        self._extent = extent
+        self._shown = [table[:, :1] if table.all() else table for table in self._inside]
         self.device = self._inside[0].device
         self.counts = Extent(*(len(table) for table in self._inside))
 
@@ -57,11 +59,11 @@ class SlidingWindows:
         frames, rows, columns = (
             table[place]
             for table, place in zip(
-                self._inside, torch.unravel_index(number, self.counts), strict=True
+                self._shown, torch.unravel_index(number, self.counts), strict=True
             )
         )
         hidden = frames[:, :, None, None] * rows[:, None, :, None] * columns[:, None, None, :]
-        return 1 - hidden[:, None]
+        return (1 - hidden[:, None]).expand(-1, -1, *self._extent)
 
     def hidden_sum(self, weights: Tensor) -> Tensor:
         """Sum of ``weights[n, i] * (1 - mask i)`` over i, without making a mask.

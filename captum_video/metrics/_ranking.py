@@ -92,6 +92,7 @@ def ranks_of(maps: list[Tensor], units: Units) -> list[Tensor]:
 
 def _to_voxels(ranks: Tensor, block: Extent, extent: Extent) -> Tensor:
     for axis, (size, length) in enumerate(zip(block, extent, strict=True)):
-        place = torch.arange(length, device=ranks.device) // size
-        ranks = ranks.index_select(axis, place)
-    return ranks
+        if size < length:
+            place = torch.arange(length, device=ranks.device) // size
+            ranks = ranks.index_select(axis, place)
+    return ranks.expand(extent)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from captum_video._captum import check_rows, forward, take_arguments
+from captum_video.masks import unrepeated
 from captum_video.nn import FrameWise
 from captum_video.perturb._job import Job, Stretch, rows_of, rows_that_fit
 from captum_video.perturb.encoder import FrameEncoder, KnownFeatures
@@ -90,9 +91,10 @@ class FrameRunner:
         (stream,) = self.job.masks[part.clip]
         if stream is None:
             return
-        mask = stream[part.start : part.stop].to(self.job.clips[0])
-        kept = mask.amin((1, 3, 4)) == 1
-        hidden = mask.amax((1, 3, 4)) == 0
+        mask = unrepeated(stream[part.start : part.stop]).to(self.job.clips[0])
+        mask = mask.expand(-1, -1, self.job.clips[0].shape[2], -1, -1)
+        low, high = (bound[:, 0] for bound in mask.flatten(3).aminmax(dim=3))
+        kept, hidden = low == 1, high == 0
         row, frame = hidden.nonzero(as_tuple=True)
         if len(row):
             features[first + row, frame] = self._baselines(part.clip).at(frame)

@@ -8,7 +8,7 @@ from captum_video.perturb._job import is_out_of_memory
 
 
 class FrameEncoder:
-    """Runs an encoder on frames (M, C, H, W); the first time, checks that it keeps them apart.
+    """Runs an encoder on frames (M, C, H, W); the second time, checks that it keeps them apart.
 
     Raises:
         ValueError: the features of a frame depend on the frames around it.
@@ -16,6 +16,7 @@ class FrameEncoder:
 
     def __init__(self, encoder: nn.Module) -> None:
         self._module = encoder
+        self._witness: tuple[Tensor, Tensor] | None = None
         self._checked = False
         convolves = any(isinstance(module, nn.Conv2d) for module in encoder.modules())
         self._format = torch.channels_last if convolves else torch.contiguous_format
@@ -27,11 +28,16 @@ class FrameEncoder:
 
     def __call__(self, frames: Tensor) -> Tensor:
         """Features (M, ...)."""
-        features = self._run(frames)
-        if not self._checked and len(frames) > 1:
-            self._check(frames, features)
-            self._checked = True
-        return features
+        if self._witness is None:
+            features = self._run(frames)
+            if len(frames) > 1:
+                middle = len(frames) // 2
+                self._witness = frames[middle].detach().clone(), features[middle].detach()
+            return features
+        if self._checked:
+            return self._run(frames)
+        self._checked = True
+        return self._checking(frames, *self._witness)
 
     def _run(self, frames: Tensor) -> Tensor:
         features = forward(self._module, (frames.contiguous(memory_format=self._format),), None)
@@ -42,22 +48,24 @@ class FrameEncoder:
             )
         return features
 
-    def _check(self, frames: Tensor, features: Tensor) -> None:
-        """A frame by itself must give what it gave among others."""
-        middle = len(frames) // 2
+    def _checking(self, frames: Tensor, frame: Tensor, expected: Tensor) -> Tensor:
+        """Features; a frame seen before, now among these, must give what it gave then."""
         try:
-            alone = self._run(frames[middle : middle + 1])[0]
+            features = self._run(torch.cat([frames, frame[None]]))
         except RuntimeError as error:
             if is_out_of_memory(error):
+                self._checked = False
                 raise
-            raise ValueError(f"{self._complaint}: it does not take a single frame") from error
-        size = features[middle].abs().max()
-        apart = (alone - features[middle]).abs().max()
+            raise ValueError(
+                f"{self._complaint}: it does not take {len(frames) + 1} frames ({error})"
+            ) from error
+        size, apart = expected.abs().max(), (features[-1].detach() - expected).abs().max()
         if not apart <= max(1e-3, 8 * torch.finfo(features.dtype).eps) * size:
             raise ValueError(
                 f"{self._complaint}: features of a frame change by {float(apart):.2g} (of "
                 f"{float(size):.2g}) with the frames around it"
             )
+        return features[:-1]
 
     @property
     def _name(self) -> str:
