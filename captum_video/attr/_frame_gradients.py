@@ -37,7 +37,7 @@ class FrameGradients:
         model: its network.
         clip: (C, T, H, W).
         options: how the method would be asked.
-        tolerance: share of the change of gradients at the features that may be left out.
+        tolerance: share of the distances that may be left out, by estimate.
     """
 
     def __init__(
@@ -62,6 +62,9 @@ class FrameGradients:
         self._dtype = map_dtype(clip.dtype)
         self._gradient = gradient.to(self._dtype)
         self._found = self._finish(self._gradient, self._frames)
+        length = self._slopes.flatten(1).to(self._dtype).norm(dim=1)
+        moved = self._gradient.flatten(1).abs().sum(1)
+        self._reach = moved / length.clamp_min(torch.finfo(self._dtype).tiny)
 
     @staticmethod
     def can_replace(method: Attribution, options: AttributionOptions) -> bool:
@@ -98,7 +101,7 @@ class FrameGradients:
             distances[start:end] = own
             table[start:end] = slopes
             report(end - start)
-        return distances + self._elsewhere(table)
+        return distances + self._elsewhere(table, distances)
 
     def _changed_frames(self, changes: Changes, first: int, last: int) -> tuple[Tensor, Tensor]:
         """Distance inside the changed frames (rows,), and how slopes changed (rows, T, F)."""
@@ -124,9 +127,12 @@ class FrameGradients:
         score = select(outputs, take_target(asked.target, rows, asked.n_clips), len(rows))
         return torch.autograd.grad(score.sum(), leaf)[0]
 
-    def _elsewhere(self, table: Tensor) -> Tensor:
-        """Distance outside the changed frames, from changes of slopes (rows, T, F): (rows,)."""
-        bases = _bases(table, self._tolerance)
+    def _elsewhere(self, table: Tensor, inside: Tensor) -> Tensor:
+        """Distance outside the changed frames, from changes of slopes (rows, T, F): (rows,).
+
+        How many directions are worth their pass depends on what they add to the distance inside.
+        """
+        bases = _bases(table * self._reach[:, None], inside, self._tolerance)
         distances = self._found.new_zeros(len(table))
         order = sorted(range(len(bases)), key=lambda s: -len(bases[s]))
         while order and len(bases[order[0]]):
@@ -176,18 +182,23 @@ def _finishing(
     return lambda gradient, frame: gradient
 
 
-def _bases(table: Tensor, tolerance: float) -> list[Tensor]:
+def _bases(table: Tensor, inside: Tensor, tolerance: float) -> list[Tensor]:
     """For every frame, orthonormal directions (rank, F) that its rows of (rows, T, F) lie in.
 
     Directions are dropped, the weakest of all frames first, as long as what is lost stays within the
-    tolerance of the whole in norm.
+    tolerance of the whole in norm over rows; the rows are in units of the distances.
+
+    Args:
+        table: changes of slopes, each frame's times what a unit of slope moves its map by.
+        inside: (rows,), the distance that is there besides.
+        tolerance: share that may be lost.
     """
     spectra = [_spectrum(table[:, s].double()) for s in range(table.shape[1])]
     squares = torch.stack([one for one, _ in spectra])
     ascending = squares.flatten().sort().values
-    lost = ascending.cumsum(0)
-    rounding = torch.finfo(table.dtype).eps
-    dropped = int((lost <= max(tolerance, rounding) ** 2 * lost[-1]).sum())
+    whole = tolerance**2 * (ascending.sum() + inside.double().square().sum())
+    rounding = torch.finfo(table.dtype).eps ** 2 * ascending.sum()
+    dropped = int((ascending.cumsum(0) <= torch.maximum(whole, rounding)).sum())
     kept = squares > (ascending[dropped - 1] if dropped else -1)
     return [
         directions[chosen].to(table) for (_, directions), chosen in zip(spectra, kept, strict=True)

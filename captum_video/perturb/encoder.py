@@ -17,6 +17,7 @@ class FrameEncoder:
     def __init__(self, encoder: nn.Module) -> None:
         self._module = encoder
         self._witness: tuple[Tensor, Tensor] | None = None
+        self._first_size = 0
         self._checked = False
         convolves = any(isinstance(module, nn.Conv2d) for module in encoder.modules())
         self._format = torch.channels_last if convolves else torch.contiguous_format
@@ -33,6 +34,7 @@ class FrameEncoder:
             if len(frames) > 1:
                 middle = len(frames) // 2
                 self._witness = frames[middle].detach().clone(), features[middle].detach()
+                self._first_size = len(frames)
             return features
         if self._checked:
             return self._run(frames)
@@ -56,6 +58,7 @@ class FrameEncoder:
             if is_out_of_memory(error):
                 self._checked = False
                 raise
+            self._run(frame.expand(self._first_size, *frame.shape))  # is it the number of frames?
             raise ValueError(
                 f"{self._complaint}: it does not take {len(frames) + 1} frames ({error})"
             ) from error
