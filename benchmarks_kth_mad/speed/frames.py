@@ -111,7 +111,7 @@ def _ablate(model: nn.Module, clip: Tensor, window: tuple[int, int, int], part: 
 
 
 def rescaling_table(
-    model: FrameWise, clip: Tensor, rounds: int = 3, tolerance: float = 1e-3, tiles: bool = True
+    model: FrameWise, clip: Tensor, rounds: int = 3, tolerance: float = 1e-2, tiles: bool = True
 ) -> pd.DataFrame:
     """Temporal Saliency Rescaling of `Saliency` against a loop over maps.
 

@@ -29,7 +29,7 @@ from captum_video.masks import SlidingWindows
 from captum_video.nn import FrameWise
 from captum_video.perturb import PerturbationsPerEval
 
-DEFAULT_TOLERANCE = 1e-3
+DEFAULT_TOLERANCE = 1e-2
 
 
 class _Rule(NamedTuple):
@@ -155,7 +155,7 @@ class TemporalSaliencyRescaling(PerturbationAttribution):
                 also has ``rescale``).
             rescale: scale D_time of a clip, and D_tile of a frame, to [0, 1] first.
             tolerance: for gradients of frame-wise networks only, and refused elsewhere: the share of
-                the contributions (in norm over a step, by estimate) that may be left out, 0.001 by
+                the contributions (in norm over a step, by estimate) that may be left out, 0.01 by
                 default; 0 leaves nothing out but what is lost in rounding.
             method_arguments: more arguments for the method, such as ``{"abs": False}``. Tensors of
                 the inputs' rank with one entry per clip follow their clip; a generator starts every

@@ -169,11 +169,7 @@ def test_sequences_by_groups_of_features():
     rescaling = TemporalSaliencyRescaling(Saliency(head), layout="n t f")
     found = rescaling.attribute(sequence, (1, 2), target=1)
     expected, _ = oracles.temporal_saliency_rescaling(
-        lambda one: (
-            Saliency(head).attribute(one[0].mT[0].T[None, :, 0], target=1)[0].detach()
-            if False
-            else Saliency(head).attribute(one[0, :, 0][None], target=1)[0][None, :, None].detach()
-        ),
+        lambda one: Saliency(head).attribute(one[:, :, 0], target=1)[:, :, None].detach(),
         sequence[1][None, :, None],
         torch.zeros(1, 6, 1, 5).double(),
         (1, 2),
