@@ -206,7 +206,7 @@ def convergence(
     print(f"clips: {', '.join(explained.names[index] for index in chosen)}")
     table = convergence_table(
         checkpoint.model.to(device),
-        explained.clips[chosen].to(device),
+        tuple(clip[chosen].to(device) for clip in explained.clips),
         explained.targets[chosen].to(device),
         counts,
         converged,

@@ -1,13 +1,13 @@
 """How many masks RISE needs: the error of its estimators against a map from many masks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from benchmarks_kth_mad.methods import BASELINES, rise_grid
+from benchmarks_kth_mad.methods import BASELINES, Clips, rise_grid
 from captum_video.attr import RISE3D
 
 ESTIMATORS = ("expectation", "coverage", "regression")
@@ -16,7 +16,7 @@ CONVERGED_SEED = 10_000
 
 def convergence_table(
     model: nn.Module,
-    clips: Tensor,
+    clips: Clips,
     targets: Tensor,
     counts: Sequence[int],
     converged: int,
@@ -27,7 +27,7 @@ def convergence_table(
 
     Args:
         model: clips to logits.
-        clips: (N, C, T, H, W).
+        clips: (N, C, T, H, W), one for each input of the model.
         targets: (N,), the class explained.
         counts: numbers of masks.
         converged: masks of the map that counts as true, by regression; drawn on their own.
@@ -39,19 +39,22 @@ def convergence_table(
         mean over clips and seeds, and the regression's mean leave-one-out R².
     """
     rows = []
-    scores = {"logit": model, "softmax": nn.Sequential(model, nn.Softmax(1))}
+    scores: dict[str, Callable[..., Tensor]] = {
+        "logit": model,
+        "softmax": lambda *inputs: model(*inputs).softmax(1),
+    }
     with tqdm(total=len(scores) * (1 + n_seeds * len(counts)), disable=None) as bar:
         for name, score in scores.items():
 
             def estimate(
-                count: int, estimator: str, seed: int, score: nn.Module = score
+                count: int, estimator: str, seed: int, score: Callable[..., Tensor] = score
             ) -> tuple[Tensor, Tensor | None]:
                 found = RISE3D(score).estimate(
                     clips,
                     BASELINES[baseline],
                     targets,
                     n_samples=count,
-                    grid_shape=rise_grid(clips),
+                    grid_shape=rise_grid(clips[0]),
                     estimator=estimator,  # type: ignore[arg-type]
                     generator=torch.Generator().manual_seed(seed),
                 )

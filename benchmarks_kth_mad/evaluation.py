@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from benchmarks_kth_mad.data.item import inputs_of
 from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.files import whole_file
-from benchmarks_kth_mad.methods import BASELINES, Options, attribute
+from benchmarks_kth_mad.methods import BASELINES, Clips, Options, attribute
 from benchmarks_kth_mad.models import Checkpoint
 from benchmarks_kth_mad.runs import Run, require
 from captum_video import Curve
@@ -25,17 +26,35 @@ _COLUMNS = ["metric", "method", "clip", "label", "explained", "baseline", "unit"
 
 @dataclass(frozen=True)
 class Explained:
-    """Clips, what the model said of them, and one map per method.
+    """Clips, what the model said of them, and the maps of every method.
 
-    ``clips`` and each map are (N, C, T, H, W), ``labels`` and ``targets`` (N,): the true class, and
-    the predicted one, which the maps explain.
+    ``clips`` and the maps of a method are (N, C, T, H, W), one for each input of the model;
+    ``labels`` and ``targets`` are (N,): the true class, and the predicted one, which the maps
+    explain. ``persons`` tells who acts in each clip, because clips of one person are alike.
     """
 
     names: list[str]
-    clips: Tensor
+    persons: list[str]
+    clips: Clips
     labels: Tensor
     targets: Tensor
-    maps: dict[str, Tensor]
+    maps: dict[str, Clips]
+
+    def of_input(self, number: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Clips and maps of one of the model's inputs."""
+        return self.clips[number], {name: maps[number] for name, maps in self.maps.items()}
+
+    def of_only_input(self) -> tuple[Tensor, dict[str, Tensor]]:
+        """Clips and maps of a model that takes one clip.
+
+        Raises:
+            BenchmarkError: it takes visible and infrared.
+        """
+        if len(self.clips) > 1:
+            raise BenchmarkError(
+                "this command takes a model of one spectrum, got one of visible and infrared"
+            )
+        return self.of_input(0)
 
 
 def predict(checkpoint: Checkpoint, dataset: KTH, device: str, batch_size: int = 8) -> pd.DataFrame:
@@ -48,8 +67,9 @@ def predict(checkpoint: Checkpoint, dataset: KTH, device: str, batch_size: int =
     rows = []
     loader = torch.utils.data.DataLoader(dataset, batch_size=batch_size)
     for batch in tqdm(loader, desc="predict", leave=False, disable=None):
+        clips = to_device(inputs_of(batch["clip"]), device)
         with torch.inference_mode():
-            chances = model(batch["clip"].to(device)).softmax(1).cpu()
+            chances = model(*clips).softmax(1).cpu()
         for name, label, chance in zip(
             batch["name"], batch["label"].tolist(), chances, strict=True
         ):
@@ -86,23 +106,34 @@ def explain(
         Everything on the CPU.
     """
     by_class = sorted(range(len(dataset)), key=lambda index: dataset.records[index].label)
-    items = [dataset[by_class[place]] for place in spread_evenly(len(dataset), n_clips)]
-    clips = torch.stack([item["clip"] for item in items])
+    chosen = [by_class[place] for place in spread_evenly(len(dataset), n_clips)]
+    items = [dataset[index] for index in chosen]
+    clips = tuple(
+        torch.stack(every)
+        for every in zip(*(inputs_of(item["clip"]) for item in items), strict=True)
+    )
     model = checkpoint.model.to(device)
-    on_device = clips.to(device)
+    on_device = to_device(clips, device)
     with torch.inference_mode():
-        targets = torch.cat([model(clip).argmax(1) for clip in on_device.split(8)])
+        batches = zip(*(clip.split(8) for clip in on_device), strict=True)
+        targets = torch.cat([model(*batch).argmax(1) for batch in batches])
     maps = {}
     for name in tqdm(methods, desc="methods", leave=False, disable=None):
         found = attribute(name, model, on_device, targets, options)
-        maps[name] = found.float().cpu()
+        maps[name] = tuple(one.float().cpu() for one in found)
     return Explained(
         names=[item["name"] for item in items],
+        persons=[str(dataset.records[index].person) for index in chosen],
         clips=clips,
         labels=torch.tensor([item["label"] for item in items]),
         targets=targets.cpu(),
         maps=maps,
     )
+
+
+def to_device(clips: Clips, device: str) -> Clips:
+    """The same clips, there."""
+    return tuple(clip.to(device) for clip in clips)
 
 
 def spread_evenly(available: int, wanted: int) -> list[int]:
@@ -115,10 +146,13 @@ def save_explained(run: Run, explained: Explained) -> None:
     """Write clips and maps; maps are equal over channels, so one channel is kept."""
     content = {
         "names": explained.names,
+        "persons": explained.persons,
         "clips": explained.clips,
         "labels": explained.labels,
         "targets": explained.targets,
-        "maps": {name: maps[:, :1].clone() for name, maps in explained.maps.items()},
+        "maps": {
+            name: tuple(one[:, :1].clone() for one in maps) for name, maps in explained.maps.items()
+        },
     }
     with whole_file(run.attributions) as path:
         torch.save(content, path)
@@ -133,8 +167,10 @@ def load_explained(run: Run) -> Explained:
     require(run.attributions, "attribute")
     try:
         explained = Explained(**torch.load(run.attributions, weights_only=True))
-        parts = [explained.clips, explained.labels, explained.targets, *explained.maps.values()]
-        if any(len(part) != len(explained.names) for part in parts):
+        maps = [one for every in explained.maps.values() for one in every]
+        parts = [*explained.clips, explained.labels, explained.targets, *maps]
+        lengths = {len(explained.persons), *map(len, parts)}
+        if lengths != {len(explained.names)}:
             raise ValueError("a part for some of the clips only")
         return explained
     except Exception as error:  # zip, pickle and type errors: whatever a foreign file gives
@@ -180,7 +216,7 @@ def measure(
         One row per metric, method and clip, with the area; and the curves by metric and method.
     """
     model = checkpoint.model.to(device)
-    clips, targets = explained.clips.to(device), explained.targets.to(device)
+    clips, targets = to_device(explained.clips, device), explained.targets.to(device)
     rows: list[dict[str, object]] = []
     curves: dict[str, dict[str, Curve]] = {}
     pairs = [(metric, method) for metric in dict.fromkeys(metrics) for method in explained.maps]
@@ -189,7 +225,7 @@ def measure(
             raise BenchmarkError(f"metric {metric!r}: expected one of {', '.join(METRICS)}")
         try:
             game = METRICS[metric](model, unit=unit, n_steps=n_steps, baselines=BASELINES[baseline])
-            curve = game.evaluate(clips, explained.maps[method].to(device), targets)
+            curve = game.evaluate(clips, to_device(explained.maps[method], device), targets)
         except ValueError as error:
             raise BenchmarkError(f"{metric}: {error}") from error
         curve = replace(curve, fractions=curve.fractions.cpu(), scores=curve.scores.cpu())

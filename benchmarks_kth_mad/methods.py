@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import torch
 from captum.attr import Saliency
 from torch import Tensor
+from torch.nn import functional
 
+from benchmarks_kth_mad.data.item import inputs_of
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.models import VideoClassifier
 from captum_video import baselines
@@ -51,12 +53,15 @@ class Options:
     show_progress: bool = False
 
 
-Method = Callable[[VideoClassifier, Tensor, Tensor, Options], Tensor]
+Clips = tuple[Tensor, ...]
+"""One (N, C, T, H, W) per input of the model: visible and infrared, say."""
+
+Method = Callable[[VideoClassifier, Clips, Tensor, Options], Clips]
 
 
-def gradcam(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
+def gradcam(model: VideoClassifier, clips: Clips, target: Tensor, options: Options) -> Clips:
     """Grad-CAM at the last layer with a map over space and time, or at the one asked for."""
-    candidates = layer_candidates(model, clips[:1])
+    candidates = layer_candidates(model, tuple(clip[:1] for clip in clips))
     if options.layer is None:
         chosen = _last_spatiotemporal(candidates)
         name, layout = chosen.name, chosen.activation_layout
@@ -66,37 +71,37 @@ def gradcam(model: VideoClassifier, clips: Tensor, target: Tensor, options: Opti
     return GradCAM3D(model, name, activation_layout=layout).attribute(clips, target)
 
 
-def gradient(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
+def gradient(model: VideoClassifier, clips: Clips, target: Tensor, options: Options) -> Clips:
     """Size of the score's gradient (Captum's Saliency), summed over channels."""
-    inputs = clips.detach().clone().requires_grad_()
+    inputs = tuple(clip.detach().clone().requires_grad_() for clip in clips)
     with evaluation_mode(model), recurrent_gradients(model):
         maps = Saliency(model).attribute(inputs, target.tolist())
-    return maps.detach().sum(1, keepdim=True).expand_as(clips)
+    return _over_channels(tuple(one.detach().sum(1, keepdim=True) for one in maps), clips)
 
 
-def occlusion(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
+def occlusion(model: VideoClassifier, clips: Clips, target: Tensor, options: Options) -> Clips:
     """Windows of a quarter of the clip along each axis, moved by half of that."""
-    frames, height, width = (max(1, length // 4) for length in extent_of(clips))
+    frames, height, width = (max(1, length // 4) for length in extent_of(clips[0]))
     strides = (max(1, frames // 2), max(1, height // 2), max(1, width // 2))
     return _occlusion(model, clips, target, options, (frames, height, width), strides)
 
 
 def frame_occlusion(
-    model: VideoClassifier, clips: Tensor, target: Tensor, options: Options
-) -> Tensor:
+    model: VideoClassifier, clips: Clips, target: Tensor, options: Options
+) -> Clips:
     """One whole frame after the other: when, not where."""
-    window = (1, *extent_of(clips)[1:])
+    window = (1, *extent_of(clips[0])[1:])
     return _occlusion(model, clips, target, options, window, window)
 
 
 def _occlusion(
     model: VideoClassifier,
-    clips: Tensor,
+    clips: Clips,
     target: Tensor,
     options: Options,
     window: tuple[int, int, int],
     strides: tuple[int, int, int],
-) -> Tensor:
+) -> Clips:
     return SpatioTemporalOcclusion(model).attribute(
         clips,
         window,
@@ -107,7 +112,7 @@ def _occlusion(
     )
 
 
-def rise(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
+def rise(model: VideoClassifier, clips: Clips, target: Tensor, options: Options) -> Clips:
     """RISE on logits, by regression."""
     return RISE3D(model).attribute(
         clips,
@@ -115,30 +120,32 @@ def rise(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options
         target,
         n_samples=options.n_samples,
         show_progress=options.show_progress,
-        grid_shape=rise_grid(clips),
+        grid_shape=rise_grid(clips[0]),
         generator=torch.Generator().manual_seed(options.seed),
     )
 
 
-def random_map(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
+def random_map(model: VideoClassifier, clips: Clips, target: Tensor, options: Options) -> Clips:
     """A map that knows nothing, smooth at the scale of RISE's cells: what every method must beat."""
     generator = torch.Generator().manual_seed(options.seed)
-    small = torch.rand(len(clips), 1, *rise_grid(clips), generator=generator).to(clips.device)
-    maps = torch.nn.functional.interpolate(small, tuple(extent_of(clips)), mode="trilinear")
-    return maps.expand_as(clips)
+    small = torch.rand(len(target), 1, *rise_grid(clips[0]), generator=generator)
+    maps = functional.interpolate(
+        small.to(clips[0].device), tuple(extent_of(clips[0])), mode="trilinear"
+    )
+    return _over_channels((maps,) * len(clips), clips)
 
 
-def rise_grid(clips: Tensor) -> tuple[int, int, int]:
+def rise_grid(clip: Tensor) -> tuple[int, int, int]:
     """RISE's cells over frames, height and width; fewer where a clip is smaller."""
-    frames, height, width = map(min, RISE_GRID, extent_of(clips))
+    frames, height, width = map(min, RISE_GRID, extent_of(clip))
     return frames, height, width
 
 
 def rescaled_gradient(
-    model: VideoClassifier, clips: Tensor, target: Tensor, options: Options
-) -> Tensor:
+    model: VideoClassifier, clips: Clips, target: Tensor, options: Options
+) -> Clips:
     """Temporal Saliency Rescaling of the gradient, on tiles of a twelfth of the frame."""
-    height, width = (max(1, length // TILES) for length in extent_of(clips)[1:])
+    height, width = (max(1, length // TILES) for length in extent_of(clips[0])[1:])
     return TemporalSaliencyRescaling(Saliency(model)).attribute(
         clips,
         (height, width),
@@ -148,7 +155,7 @@ def rescaled_gradient(
     )
 
 
-def input_cell(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
+def input_cell(model: VideoClassifier, clips: Clips, target: Tensor, options: Options) -> Clips:
     """First-order effect through what the cell attended to, back at the pixels, summed over channels.
 
     Raises:
@@ -162,7 +169,11 @@ def input_cell(model: VideoClassifier, clips: Tensor, target: Tensor, options: O
     maps = InputCellAttribution(model, cells[0]).attribute(
         clips, target, kind="attention_x_gradient", to_inputs=True
     )
-    return maps.sum(1, keepdim=True).expand_as(clips)
+    return _over_channels(tuple(one.sum(1, keepdim=True) for one in maps), clips)
+
+
+def _over_channels(maps: Clips, clips: Clips) -> Clips:
+    return tuple(one.expand_as(clip) for one, clip in zip(maps, clips, strict=True))
 
 
 METHODS: dict[str, Method] = {
@@ -179,9 +190,19 @@ DEFAULT_METHODS = ("gradcam", "occlusion", "rise", "random")
 
 
 def attribute(
-    name: str, model: VideoClassifier, clips: Tensor, target: Tensor, options: Options
-) -> Tensor:
-    """Explain clips (N, C, T, H, W) by the method of this name; maps of the same shape.
+    name: str, model: VideoClassifier, clips: Tensor | Clips, target: Tensor, options: Options
+) -> Clips:
+    """Explain clips by the method of this name.
+
+    Args:
+        name: of `METHODS`.
+        model: clips to logits.
+        clips: (N, C, T, H, W), one for each input of the model; a tensor is the only one.
+        target: (N,), the class to explain.
+        options: of the methods.
+
+    Returns:
+        A map for each input, of its shape.
 
     Raises:
         BenchmarkError: an unknown method, or options that it refuses.
@@ -189,14 +210,14 @@ def attribute(
     if name not in METHODS:
         raise BenchmarkError(f"method {name!r}: expected one of {', '.join(METHODS)}")
     try:
-        return METHODS[name](model, clips, target, options)
+        return METHODS[name](model, inputs_of(clips), target, options)
     except ValueError as error:
         raise BenchmarkError(f"{name}: {error}") from error
 
 
-def last_spatiotemporal_layer(model: VideoClassifier, clip: Tensor) -> str:
+def last_spatiotemporal_layer(model: VideoClassifier, clips: Clips) -> str:
     """The last layer whose map has more than one frame and more than one pixel."""
-    return _last_spatiotemporal(layer_candidates(model, clip)).name
+    return _last_spatiotemporal(layer_candidates(model, clips)).name
 
 
 def _last_spatiotemporal(candidates: list[LayerCandidate]) -> LayerCandidate:

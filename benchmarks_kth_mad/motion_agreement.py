@@ -24,11 +24,10 @@ def flow_of(explained: Explained, name: str) -> Tensor:
     """
     if name not in FLOWS:
         raise BenchmarkError(f"flow {name!r}: expected one of {', '.join(FLOWS)}")
-    window = max(5, round(Farneback().winsize * explained.clips.shape[3] / STUDY_HEIGHT))
+    clips, _ = explained.of_only_input()
+    window = max(5, round(Farneback().winsize * clips.shape[3] / STUDY_HEIGHT))
     try:
-        return optical_flow(
-            explained.clips, Farneback(winsize=window) if name == "farneback" else DIS()
-        )
+        return optical_flow(clips, Farneback(winsize=window) if name == "farneback" else DIS())
     except ValueError as error:
         raise BenchmarkError(f"flow {name}: {error}") from error
 
@@ -45,7 +44,7 @@ def agreement_rows(explained: Explained, magnitude: Tensor, threshold: float) ->
         One row per method and clip: rank correlation, energy on moving pixels, their area.
     """
     rows: list[dict[str, object]] = []
-    for method, maps in explained.maps.items():
+    for method, maps in explained.of_only_input()[1].items():
         found = flow_agreement(maps, magnitude, moving_threshold=threshold)
         for i, name in enumerate(explained.names):
             rows.append(

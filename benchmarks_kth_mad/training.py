@@ -16,7 +16,8 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassAccuracy
 
-from benchmarks_kth_mad.data.kth import KTH, Item
+from benchmarks_kth_mad.data.item import Item, inputs_of
+from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.models import (
@@ -191,8 +192,8 @@ class ClassificationTask(lightning.LightningModule):
 
     def training_step(self, batch: Item, batch_index: int) -> Tensor:
         """Loss of one batch."""
-        clips = augment(batch["clip"], self._augmentation)
-        loss = functional.cross_entropy(self.model(clips), torch.as_tensor(batch["label"]))
+        clips = augment(inputs_of(batch["clip"]), self._augmentation)
+        loss = functional.cross_entropy(self.model(*clips), torch.as_tensor(batch["label"]))
         if not torch.isfinite(loss):
             raise BenchmarkError(
                 f"training: the loss became {loss.item()}; lower --learning-rate "
@@ -209,7 +210,7 @@ class ClassificationTask(lightning.LightningModule):
 
     def validation_step(self, batch: Item, batch_index: int) -> None:
         """Count the labels that are right."""
-        self.accuracy(self.model(batch["clip"]), batch["label"])
+        self.accuracy(self.model(*inputs_of(batch["clip"])), batch["label"])
         self.log("accuracy", self.accuracy, on_epoch=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -231,22 +232,26 @@ class ClassificationTask(lightning.LightningModule):
         }
 
 
-def augment(clips: Tensor, generator: torch.Generator) -> Tensor:
+def augment(clips: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
     """Mirror half of the clips, and vary contrast and brightness of each.
 
     Args:
-        clips: (N, C, T, H, W) in [0, 1].
+        clips: (N, C, T, H, W) in [0, 1], one for each input of the model. What is mirrored is so in
+            all of them; contrast and brightness are each input's own.
         generator: on the CPU; decides everything.
 
     Returns:
         Clips of the same shape, in [0, 1].
     """
-    draws = torch.rand(3, len(clips), 1, 1, 1, 1, generator=generator).to(clips.device)
-    clips = torch.where(draws[0] < 0.5, clips.flip(-1), clips)
-    center = clips.mean(dim=(1, 2, 3, 4), keepdim=True)
-    contrast = 0.6 + 0.8 * draws[1]
-    brightness = 0.3 * (draws[2] - 0.5)
-    return ((clips - center) * contrast + center + brightness).clamp_(0, 1)
+    numbers = torch.rand(1 + 2 * len(clips), len(clips[0]), 1, 1, 1, 1, generator=generator)
+    mirrored, *levels = numbers.to(clips[0].device)
+    seen = []
+    for clip, contrast, brightness in zip(clips, levels[::2], levels[1::2], strict=True):
+        turned = torch.where(mirrored < 0.5, clip.flip(-1), clip)
+        center = clip.mean(dim=(1, 2, 3, 4), keepdim=True)
+        varied = (turned - center) * (0.6 + 0.8 * contrast) + center + 0.3 * (brightness - 0.5)
+        seen.append(varied.clamp_(0, 1))
+    return tuple(seen)
 
 
 def _trainer(recipe: Recipe, show_progress: bool) -> lightning.Trainer:

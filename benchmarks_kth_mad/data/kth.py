@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
+from benchmarks_kth_mad.data.item import Item
 from benchmarks_kth_mad.data.kth_index import (
     SEQUENCE_FILE,
     Record,
@@ -27,14 +27,6 @@ from benchmarks_kth_mad.data.video import Frames, read_frames
 from benchmarks_kth_mad.errors import BenchmarkError
 
 MASK_FOLDER = "masks"
-
-
-class Item(TypedDict):
-    """One clip; the default collation of a ``DataLoader`` batches it."""
-
-    clip: Tensor
-    label: int
-    name: str
 
 
 class KTH(Dataset[Item]):

@@ -39,11 +39,12 @@ def draw_motion(
         for a frame-wise network, the features of its frames over time.
     """
     names = []
+    clips, every_map = explained.of_only_input()
     for index in different(explained.targets, n_clips):
-        stem, clip = explained.names[index], explained.clips[index : index + 1]
+        stem, clip = explained.names[index], clips[index : index + 1]
         target = int(explained.targets[index])
         own = flow[index : index + 1]
-        maps = {name: every[index : index + 1] for name, every in explained.maps.items()}
+        maps = {name: every[index : index + 1] for name, every in every_map.items()}
         spread = {name: one.expand_as(clip) for name, one in maps.items()}
         figure = filmstrip(clip, spread, rows={"flow": flow_to_rgb(own)}, scale="frame", title=stem)
         names.append(save_figure(run, f"{stem}_frames.png", figure))

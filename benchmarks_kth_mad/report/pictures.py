@@ -20,6 +20,7 @@ from captum_video.visualization import (
 
 FRAMES_PER_SECOND = 10
 NO_NATURAL_ZERO = ("rise", "random")
+SPECTRA = ("visible", "infrared")
 
 
 def draw(
@@ -46,22 +47,34 @@ def draw(
         )
         names.append(save_figure(run, f"{metric}.png", figure))
     for index in different(explained.targets, n_clips):
-        clip = explained.clips[index : index + 1]
-        maps = {name: every[index : index + 1] for name, every in explained.maps.items()}
-        stem = explained.names[index]
         said, true = (classes[int(one[index])] for one in (explained.targets, explained.labels))
-        title = f"{stem}: {said}" + ("" if said == true else f" (in truth {true})")
-        maps = {name: _from_zero(name, one).expand_as(clip) for name, one in maps.items()}
-        names.append(save_figure(run, f"{stem}.png", filmstrip(clip, maps, title=title)))
-        movie = side_by_side(
-            {"clip": clip[0].expand(3, -1, -1, -1)}
-            | {name: overlay(clip, one)[0] for name, one in maps.items()},
-            scale=3,
+        title = f"{explained.names[index]}: {said}" + (
+            "" if said == true else f" (in truth {true})"
         )
-        save_gif(run.pictures / f"{stem}.gif", movie, FRAMES_PER_SECOND)
-        save_mp4(run.pictures / f"{stem}.mp4", movie, FRAMES_PER_SECOND)
-        names += [f"{stem}.gif", f"{stem}.mp4"]
+        for number in range(len(explained.clips)):
+            names += _draw_clip(run, explained, index, number, title)
     return names
+
+
+def _draw_clip(run: Run, explained: Explained, index: int, number: int, title: str) -> list[str]:
+    """Filmstrip and movies of one of the model's inputs."""
+    spectrum = f"_{SPECTRA[number]}" if len(explained.clips) > 1 else ""
+    stem = f"{explained.names[index]}{spectrum}"
+    clips, every = explained.of_input(number)
+    clip = clips[index : index + 1]
+    maps = {
+        name: _from_zero(name, one[index : index + 1]).expand_as(clip)
+        for name, one in every.items()
+    }
+    movie = side_by_side(
+        {"clip": clip[0].expand(3, -1, -1, -1)}
+        | {name: overlay(clip, one)[0] for name, one in maps.items()},
+        scale=3,
+    )
+    save_gif(run.pictures / f"{stem}.gif", movie, FRAMES_PER_SECOND)
+    save_mp4(run.pictures / f"{stem}.mp4", movie, FRAMES_PER_SECOND)
+    picture = save_figure(run, f"{stem}.png", filmstrip(clip, maps, title=title))
+    return [picture, f"{stem}.gif", f"{stem}.mp4"]
 
 
 _DONE = {"insertion": "inserted", "deletion": "deleted"}

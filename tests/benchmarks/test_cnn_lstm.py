@@ -155,10 +155,10 @@ def test_a_checkpoint_from_before_there_were_settings(tmp_path: Path) -> None:
 
 def test_gradcam_finds_the_encoder_s_last_map() -> None:
     model, clips = small(), torch.rand(2, 1, 6, 24, 32)
-    layer = last_spatiotemporal_layer(model, clips[:1])
+    layer = last_spatiotemporal_layer(model, (clips[:1],))
     assert model.get_submodule(layer) is model.last_stage
-    maps = attribute("gradcam", model, clips, TARGETS, Options())
-    named = attribute("gradcam", model, clips, TARGETS, Options(layer=layer))
+    (maps,) = attribute("gradcam", model, clips, TARGETS, Options())
+    (named,) = attribute("gradcam", model, clips, TARGETS, Options(layer=layer))
     assert torch.equal(maps, named)
     assert maps.max() > 0
 
@@ -172,7 +172,7 @@ def test_gradcam_is_the_gradient_weighted_map_of_each_frame() -> None:
     weights = slopes.mean((0, 2, 3))
     cam = torch.einsum("k,tkhw->thw", weights, kept[0].detach()).relu()
     wanted = nn.functional.interpolate(cam[None, None], (4, 24, 32), mode="trilinear")
-    found = attribute("gradcam", model, clips, torch.tensor([1]), Options())
+    (found,) = attribute("gradcam", model, clips, torch.tensor([1]), Options())
     torch.testing.assert_close(found, wanted)
 
 

@@ -42,8 +42,9 @@ def undecided() -> Checkpoint:
 @pytest.fixture
 def explained() -> Explained:
     clips = torch.rand(3, 1, 4, 12, 16)
-    maps = {"rise": torch.rand(3, 1, 4, 12, 16), "random": torch.rand(3, 1, 4, 12, 16)}
-    return Explained(["a", "b", "c"], clips, torch.tensor([0, 1, 0]), torch.tensor([1, 1, 0]), maps)
+    maps = {name: (torch.rand(3, 1, 4, 12, 16),) for name in ("rise", "random")}
+    labels, targets = torch.tensor([0, 1, 0]), torch.tensor([1, 1, 0])
+    return Explained(["a", "b", "c"], ["1", "1", "2"], (clips,), labels, targets, maps)
 
 
 def dataset(root: Path, split: str = "test") -> KTH:
@@ -99,8 +100,9 @@ def test_clips_are_spread_over_the_set(
     assert count == 1 or found.labels.tolist().count(0) == len(expected) / 2
     assert found.labels.tolist() == [data.records[index].label for index in expected]
     assert found.targets.tolist() == [1] * len(expected)
-    assert torch.equal(found.clips[-1], data[expected[-1]]["clip"])
-    assert found.maps["random"].shape == found.clips.shape
+    assert found.persons == [str(data.records[index].person) for index in expected]
+    assert torch.equal(found.clips[0][-1], data[expected[-1]]["clip"])
+    assert found.maps["random"][0].shape == found.clips[0].shape
 
 
 def test_maps_come_back_equal(explained: Explained, tmp_path: Path) -> None:
@@ -108,10 +110,12 @@ def test_maps_come_back_equal(explained: Explained, tmp_path: Path) -> None:
     save_explained(run, explained)
     loaded = load_explained(run)
     assert loaded.names == explained.names
-    for name in ("clips", "labels", "targets"):
+    assert loaded.persons == explained.persons
+    assert torch.equal(loaded.clips[0], explained.clips[0])
+    for name in ("labels", "targets"):
         assert torch.equal(getattr(loaded, name), getattr(explained, name))
     assert list(loaded.maps) == ["rise", "random"]
-    assert all(torch.equal(loaded.maps[name], explained.maps[name]) for name in loaded.maps)
+    assert all(torch.equal(loaded.maps[name][0], explained.maps[name][0]) for name in loaded.maps)
     assert [path.name for path in tmp_path.iterdir()] == ["attributions.pt"]
 
 
@@ -130,10 +134,11 @@ def test_curves_come_back_equal(tmp_path: Path) -> None:
     [
         {"a": 1},
         [1],
-        {"names": ["a"], "clips": 1, "labels": 2, "targets": 3, "maps": 4},
+        {"names": ["a"], "persons": ["1"], "clips": 1, "labels": 2, "targets": 3, "maps": 4},
         {
             "names": ["a", "b"],
-            "clips": torch.rand(1, 1, 2, 2, 2),
+            "persons": ["1", "2"],
+            "clips": (torch.rand(1, 1, 2, 2, 2),),
             "labels": torch.tensor([0]),
             "targets": torch.tensor([0]),
             "maps": {},

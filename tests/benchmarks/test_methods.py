@@ -56,33 +56,33 @@ def test_maps_fit_the_clips(
 ) -> None:
     model = request.getfixturevalue(network)
     before, state = clips.clone(), torch.random.get_rng_state()
-    maps = attribute(name, model, clips, TARGETS, FEW)
+    (maps,) = attribute(name, model, clips, TARGETS, FEW)
     assert maps.shape == clips.shape
     assert maps.isfinite().all()
     assert not maps.requires_grad
     assert torch.equal(clips, before)
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert torch.equal(maps, attribute(name, model, clips, TARGETS, FEW))
+    assert torch.equal(maps, attribute(name, model, clips, TARGETS, FEW)[0])
 
 
 @pytest.mark.filterwarnings("ignore:RISE3D")
 @pytest.mark.parametrize("name", ["rise", "random"])
 def test_the_seed_decides(name: str, model: VideoClassifier, clips: torch.Tensor) -> None:
     other = Options(n_samples=80, seed=1)
-    first = attribute(name, model, clips, TARGETS, FEW)
-    assert not torch.allclose(first, attribute(name, model, clips, TARGETS, other))
+    (first,) = attribute(name, model, clips, TARGETS, FEW)
+    assert not torch.allclose(first, attribute(name, model, clips, TARGETS, other)[0])
 
 
 @pytest.mark.parametrize("baseline", BASELINES)
 def test_baselines(baseline: str, model: VideoClassifier, clips: torch.Tensor) -> None:
-    maps = attribute("occlusion", model, clips, TARGETS, Options(baseline=baseline))
+    (maps,) = attribute("occlusion", model, clips, TARGETS, Options(baseline=baseline))
     assert maps.isfinite().all()
     assert maps.abs().max() > 0
 
 
 def test_a_still_clip_hides_nothing_behind_its_mean_frame(model: VideoClassifier) -> None:
     still = torch.rand(1, 1, 1, 24, 32).expand(1, 1, 8, 24, 32)
-    maps = attribute("occlusion", model, still, TARGETS[:1], Options(baseline="frame-mean"))
+    (maps,) = attribute("occlusion", model, still, TARGETS[:1], Options(baseline="frame-mean"))
     torch.testing.assert_close(maps, torch.zeros_like(maps), atol=1e-5, rtol=0)
 
 
@@ -91,7 +91,7 @@ def test_gradient_is_that_of_the_score_summed_over_channels(clips: torch.Tensor)
     inputs = clips.expand(-1, 3, -1, -1, -1).clone().requires_grad_()
     with torch.inference_mode():
         targets = TARGETS.clone()  # as the commands make them
-    maps = attribute("gradient", model, inputs.detach(), targets, FEW)
+    (maps,) = attribute("gradient", model, inputs.detach(), targets, FEW)
     wanted = torch.autograd.grad(model(inputs)[[0, 1], TARGETS].sum(), inputs)[0].abs()
     torch.testing.assert_close(maps[:, 0], wanted.sum(1))
     assert torch.equal(maps[:, 0], maps[:, 2])
@@ -101,7 +101,7 @@ def test_gradient_is_that_of_the_score_summed_over_channels(clips: torch.Tensor)
 def test_frame_occlusion_hides_one_frame_after_the_other(
     frame_wise: VideoClassifier, clips: torch.Tensor, baseline: str
 ) -> None:
-    maps = attribute("frame_occlusion", frame_wise, clips, TARGETS, Options(baseline=baseline))
+    (maps,) = attribute("frame_occlusion", frame_wise, clips, TARGETS, Options(baseline=baseline))
     hides = BASELINES[baseline](clips)
     rows = torch.arange(2), TARGETS
     with torch.no_grad():
@@ -116,8 +116,8 @@ def test_frame_occlusion_hides_one_frame_after_the_other(
 def test_random_map_knows_neither_model_nor_clip(
     model: VideoClassifier, clips: torch.Tensor
 ) -> None:
-    maps = attribute("random", model, clips, TARGETS, FEW)
-    assert torch.equal(maps, attribute("random", model, clips + 1, 1 - TARGETS, FEW))
+    (maps,) = attribute("random", model, clips, TARGETS, FEW)
+    assert torch.equal(maps, attribute("random", model, clips + 1, 1 - TARGETS, FEW)[0])
     assert not torch.equal(maps[0], maps[1])
     assert maps.min() >= 0
     assert maps.max() <= 1
@@ -127,18 +127,18 @@ def test_random_map_knows_neither_model_nor_clip(
 def test_grids_shrink_with_the_clip(model: VideoClassifier) -> None:
     tiny = torch.rand(1, 1, 2, 4, 4)
     for name in ("occlusion", "random"):
-        assert attribute(name, model, tiny, TARGETS[:1], FEW).shape == tiny.shape
+        assert attribute(name, model, tiny, TARGETS[:1], FEW)[0].shape == tiny.shape
 
 
 def test_gradcam_takes_the_last_layer_with_frames_and_pixels(
     model: VideoClassifier, clips: torch.Tensor
 ) -> None:
-    layer = last_spatiotemporal_layer(model, clips[:1])
+    layer = last_spatiotemporal_layer(model, (clips[:1],))
     assert layer.startswith("network.layer3")
-    by_default = attribute("gradcam", model, clips, TARGETS, FEW)
-    named = attribute("gradcam", model, clips, TARGETS, Options(layer=layer))
+    (by_default,) = attribute("gradcam", model, clips, TARGETS, FEW)
+    (named,) = attribute("gradcam", model, clips, TARGETS, Options(layer=layer))
     assert torch.equal(by_default, named)
-    other = attribute("gradcam", model, clips, TARGETS, Options(layer="network.layer1"))
+    (other,) = attribute("gradcam", model, clips, TARGETS, Options(layer="network.layer1"))
     assert not torch.equal(by_default, other)
 
 

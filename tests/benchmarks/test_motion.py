@@ -24,18 +24,21 @@ def explained() -> Explained:
         texture = torch.rand(10, 10, generator=torch.Generator().manual_seed(3))
         clips[:, :, t, 10:20, 8 + 2 * t : 18 + 2 * t] = texture
     names = [f"person0{p}_walking_d1_{s}" for p in (1, 2) for s in (1, 2)]
-    speed = flow_magnitude(flow_of(Explained(names, clips, *[torch.zeros(4)] * 2, {}), "farneback"))
+    persons, nothing = ["1", "1", "2", "2"], torch.zeros(4)
+    flow = flow_of(Explained(names, persons, (clips,), nothing, nothing, {}), "farneback")
+    speed = flow_magnitude(flow)
     return Explained(
         names=names,
-        clips=clips,
+        persons=persons,
+        clips=(clips,),
         labels=torch.tensor([0, 0, 1, 1]),
         targets=torch.tensor([0, 1, 1, 1]),
-        maps={"speed": speed, "still": -speed, "random": torch.rand(4, 1, 8, 32, 48)},
+        maps={"speed": (speed,), "still": (-speed,), "random": (torch.rand(4, 1, 8, 32, 48),)},
     )
 
 
 def test_a_map_of_the_speed_agrees_and_its_opposite_does_not(explained: Explained) -> None:
-    speed = explained.maps["speed"]
+    (speed,) = explained.maps["speed"]
     rows = agreement_rows(explained, speed, 0.5)
     assert len(rows) == 3 * 4
     means = rows.groupby("method")[["correlation", "energy", "moving area"]].mean()

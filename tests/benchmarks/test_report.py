@@ -90,10 +90,11 @@ def test_pictures_are_of_different_classes(tmp_path: Path, monkeypatch: pytest.M
     clips = torch.rand(3, 1, 4, 12, 16)
     explained = Explained(
         ["a", "b", "c"],
-        clips,
+        ["1", "2", "2"],
+        (clips,),
         torch.tensor([0, 0, 0]),
         torch.tensor([0, 0, 1]),
-        {"occlusion": torch.zeros_like(clips), "random": torch.rand_like(clips)},
+        {"occlusion": (torch.zeros_like(clips),), "random": (torch.rand_like(clips),)},
     )
     curve = Curve(torch.linspace(0, 1, 3), torch.rand(3, 3))
     names = draw(Run(tmp_path), explained, {"deletion": {"random": curve}}, ("x", "y"), "frame", 2)

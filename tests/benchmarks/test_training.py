@@ -169,7 +169,7 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_augmentation_mirrors_about_half_and_stays_in_range() -> None:
     clips = torch.rand(200, 1, 2, 4, 6)
     before = clips.clone()
-    changed = augment(clips, torch.Generator().manual_seed(0))
+    (changed,) = augment((clips,), torch.Generator().manual_seed(0))
     assert torch.equal(clips, before)
     assert changed.shape == clips.shape
     assert changed.min() >= 0
@@ -179,7 +179,7 @@ def test_augmentation_mirrors_about_half_and_stays_in_range() -> None:
         for a, b in zip(clips, changed, strict=True)
     ]
     assert 70 < sum(same_side) < 130
-    again = augment(clips, torch.Generator().manual_seed(0))
+    (again,) = augment((clips,), torch.Generator().manual_seed(0))
     assert torch.equal(changed, again)
 
 

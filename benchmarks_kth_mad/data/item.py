@@ -1,0 +1,22 @@
+"""What a data set gives for one clip."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+from torch import Tensor
+
+
+class Item(TypedDict):
+    """One clip; the default collation of a ``DataLoader`` batches it.
+
+    ``clip`` is (C, T, H, W) in [0, 1], or the visible and the infrared clip of one scene.
+    """
+
+    clip: Tensor | tuple[Tensor, ...]
+    label: int
+    name: str
+
+
+def inputs_of(clip: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The model's inputs, of an item or of a batch: one clip, or visible and infrared."""
+    return (clip,) if isinstance(clip, Tensor) else tuple(clip)
