@@ -24,6 +24,7 @@ from benchmarks_kth_mad.evaluation import (
     save_curves,
     save_explained,
     spread_evenly,
+    spread_over_classes,
 )
 from benchmarks_kth_mad.evaluation import predict as predict_clips
 from benchmarks_kth_mad.files import make_folder, whole_file
@@ -115,7 +116,8 @@ def attribute(
         raise BenchmarkError(f"--clips: expected at least 1, got {n_clips}")
     checkpoint = _checkpoint(run)
     dataset = source.dataset("test", checkpoint.clip)
-    explained = explain(checkpoint, dataset, methods, options, n_clips, device)
+    chosen = spread_over_classes(dataset, n_clips)
+    explained = explain(checkpoint, dataset, methods, options, chosen, device)
     run.drop(run.rows, run.curves, run.motion, run.report)
     save_explained(run, explained)
     print(f"explained {len(explained.names)} clips by {', '.join(methods)}: {run.attributions}")

@@ -89,24 +89,22 @@ def explain(
     dataset: KTH,
     methods: Sequence[str],
     options: Options,
-    n_clips: int,
+    chosen: Sequence[int],
     device: str,
 ) -> Explained:
-    """Attribute the predicted class of some clips, spread evenly over classes and the data set.
+    """Attribute the predicted class of some clips.
 
     Args:
         checkpoint: the model.
         dataset: of its classes and clip shape.
         methods: names; see `benchmarks_kth_mad.methods`.
         options: of the methods.
-        n_clips: how many clips; all where the set has fewer.
+        chosen: which clips, by their place in the data set; see `spread_over_classes`.
         device: where to compute.
 
     Returns:
         Everything on the CPU.
     """
-    by_class = sorted(range(len(dataset)), key=lambda index: dataset.records[index].label)
-    chosen = [by_class[place] for place in spread_evenly(len(dataset), n_clips)]
     items = [dataset[index] for index in chosen]
     clips = tuple(
         torch.stack(every)
@@ -123,12 +121,18 @@ def explain(
         maps[name] = tuple(one.float().cpu() for one in found)
     return Explained(
         names=[item["name"] for item in items],
-        persons=[str(dataset.records[index].person) for index in chosen],
+        persons=[dataset.records[index].group for index in chosen],
         clips=clips,
         labels=torch.tensor([item["label"] for item in items]),
         targets=targets.cpu(),
         maps=maps,
     )
+
+
+def spread_over_classes(dataset: KTH, n_clips: int) -> list[int]:
+    """So many clips of a data set, spread evenly over classes and over the set; all if it has fewer."""
+    by_class = sorted(range(len(dataset)), key=lambda index: dataset.records[index].label)
+    return [by_class[place] for place in spread_evenly(len(dataset), n_clips)]
 
 
 def to_device(clips: Clips, device: str) -> Clips:
@@ -209,8 +213,12 @@ def measure(
     n_steps: int,
     baseline: str,
     device: str,
+    compat: str | None = None,
 ) -> tuple[pd.DataFrame, dict[str, dict[str, Curve]]]:
     """Insertion and deletion of every map.
+
+    With ``compat="icpr2022"`` an area is taken over the number of the step, as the code of that
+    study did, and not over the share of units: it is as many times larger as there are steps.
 
     Returns:
         One row per metric, method and clip, with the area; and the curves by metric and method.
@@ -230,8 +238,10 @@ def measure(
             raise BenchmarkError(f"{metric}: {error}") from error
         curve = replace(curve, fractions=curve.fractions.cpu(), scores=curve.scores.cpu())
         curves.setdefault(metric, {})[method] = curve
+        unit_of_area = len(curve.fractions) - 1 if compat == "icpr2022" else 1
+        areas = curve.area * unit_of_area
         for name, label, target, area in zip(
-            explained.names, explained.labels, explained.targets, curve.area, strict=True
+            explained.names, explained.labels, explained.targets, areas, strict=True
         ):
             rows.append(
                 {

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from captum.attr import Saliency
@@ -26,6 +27,9 @@ from captum_video.modes import evaluation_mode, recurrent_gradients
 from captum_video.nn import InputCellAttentionLSTM
 
 RISE_GRID = (4, 7, 7)
+COMPAT = ("icpr2022",)
+_ICPR_GRID = (1, 8, 8)
+_ICPR_KEPT = 0.1
 TILES = 12
 BASELINES: dict[str, Callable[[Tensor], Tensor]] = {
     "frame-mean": baselines.frame_mean,
@@ -43,7 +47,10 @@ class Options:
     ``layer`` names Grad-CAM's layer, None the last one whose map still has frames and pixels;
     ``n_samples`` is the number of RISE's masks; ``seed`` draws them and the random map; ``baseline``
     names what hides. The mean frame takes the motion and leaves the scene: a gray box that comes
-    and goes would itself be motion.
+    and goes would itself be motion. ``compat="icpr2022"`` computes Grad-CAM, RISE and SIDU as the
+    code of Bayer, Münch and Arens (ICPR 2022) does where it leaves the formulas, to compare with
+    its numbers: a ReLU for each channel; sums of logits over M p, of masks that hardly change over
+    time; similarity of logits, which is 0 as soon as they move.
     """
 
     layer: str | None = None
@@ -51,6 +58,7 @@ class Options:
     seed: int = 0
     baseline: str = "frame-mean"
     show_progress: bool = False
+    compat: str | None = None
 
 
 Clips = tuple[Tensor, ...]
@@ -68,7 +76,9 @@ def gradcam(model: VideoClassifier, clips: Clips, target: Tensor, options: Optio
     else:
         layouts = {layer.name: layer.activation_layout for layer in candidates}
         name, layout = options.layer, layouts.get(options.layer, "n c t h w")
-    return GradCAM3D(model, name, activation_layout=layout).attribute(clips, target)
+    relu: Literal["sum", "channel"] = "channel" if options.compat == "icpr2022" else "sum"
+    method = GradCAM3D(model, name, activation_layout=layout, relu=relu)
+    return inputs_of(method.attribute(clips, target))
 
 
 def gradient(model: VideoClassifier, clips: Clips, target: Tensor, options: Options) -> Clips:
@@ -114,15 +124,22 @@ def _occlusion(
 
 def rise(model: VideoClassifier, clips: Clips, target: Tensor, options: Options) -> Clips:
     """RISE on logits, by regression."""
-    return RISE3D(model).attribute(
+    as_published: dict[str, Any] = {
+        "estimator": "expectation",
+        "keep_probability": _ICPR_KEPT,
+        "grid_shape": _at_most(_ICPR_GRID, clips[0]),
+    }
+    ours = {"grid_shape": rise_grid(clips[0])}
+    maps = RISE3D(model).attribute(
         clips,
         BASELINES[options.baseline],
         target,
         n_samples=options.n_samples,
         show_progress=options.show_progress,
-        grid_shape=rise_grid(clips[0]),
         generator=torch.Generator().manual_seed(options.seed),
+        **(as_published if options.compat == "icpr2022" else ours),
     )
+    return inputs_of(maps)
 
 
 def random_map(model: VideoClassifier, clips: Clips, target: Tensor, options: Options) -> Clips:
@@ -137,7 +154,11 @@ def random_map(model: VideoClassifier, clips: Clips, target: Tensor, options: Op
 
 def rise_grid(clip: Tensor) -> tuple[int, int, int]:
     """RISE's cells over frames, height and width; fewer where a clip is smaller."""
-    frames, height, width = map(min, RISE_GRID, extent_of(clip))
+    return _at_most(RISE_GRID, clip)
+
+
+def _at_most(grid: tuple[int, int, int], clip: Tensor) -> tuple[int, int, int]:
+    frames, height, width = map(min, grid, extent_of(clip))
     return frames, height, width
 
 

@@ -77,6 +77,11 @@ class Record:
         """Such as ``person01_walking_d1_s2``, where s counts subsequences from 1."""
         return f"{self.video_name}_s{self.sequence}"
 
+    @property
+    def group(self) -> str:
+        """Whose clips are alike."""
+        return f"person{self.person:02d}"
+
 
 def read_sequences(path: Path) -> SequenceFile:
     """Read KTH's own annotation file.

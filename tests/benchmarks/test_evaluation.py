@@ -19,6 +19,7 @@ from benchmarks_kth_mad.evaluation import (
     predict,
     save_curves,
     save_explained,
+    spread_over_classes,
 )
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models import Checkpoint, build_model
@@ -93,14 +94,15 @@ def test_clips_are_spread_over_the_set(
     undecided: Checkpoint, rendered: Path, count: int, expected: list[int]
 ) -> None:
     data = dataset(rendered)
-    found = explain(undecided, data, ["random"], Options(), count, "cpu")
+    chosen = spread_over_classes(data, count)
+    found = explain(undecided, data, ["random"], Options(), chosen, "cpu")
     by_class = sorted(range(8), key=lambda index: data.records[index].label)
     expected = [by_class[place] for place in expected]
     assert found.names == [data.records[index].name for index in expected]
     assert count == 1 or found.labels.tolist().count(0) == len(expected) / 2
     assert found.labels.tolist() == [data.records[index].label for index in expected]
     assert found.targets.tolist() == [1] * len(expected)
-    assert found.persons == [str(data.records[index].person) for index in expected]
+    assert found.persons == [data.records[index].group for index in expected]
     assert torch.equal(found.clips[0][-1], data[expected[-1]]["clip"])
     assert found.maps["random"][0].shape == found.clips[0].shape
 
