@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from benchmarks_kth_mad.data import ActionSet
 from benchmarks_kth_mad.data.item import inputs_of
-from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.files import whole_file
 from benchmarks_kth_mad.methods import BASELINES, Clips, Options, attribute
@@ -57,7 +57,7 @@ class Explained:
         return self.of_input(0)
 
 
-def predict(checkpoint: Checkpoint, dataset: KTH, device: str, batch_size: int = 8) -> pd.DataFrame:
+def predict(checkpoint: Checkpoint, dataset: ActionSet, device: str, batch_size: int = 8) -> pd.DataFrame:
     """Classify every clip.
 
     Returns:
@@ -86,7 +86,7 @@ def predict(checkpoint: Checkpoint, dataset: KTH, device: str, batch_size: int =
 
 def explain(
     checkpoint: Checkpoint,
-    dataset: KTH,
+    dataset: ActionSet,
     methods: Sequence[str],
     options: Options,
     chosen: Sequence[int],
@@ -129,7 +129,7 @@ def explain(
     )
 
 
-def spread_over_classes(dataset: KTH, n_clips: int) -> list[int]:
+def spread_over_classes(dataset: ActionSet, n_clips: int) -> list[int]:
     """So many clips of a data set, spread evenly over classes and over the set; all if it has fewer."""
     by_class = sorted(range(len(dataset)), key=lambda index: dataset.records[index].label)
     return [by_class[place] for place in spread_evenly(len(dataset), n_clips)]

@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks_kth_mad.data import ActionSet
 from benchmarks_kth_mad.data.kth import KTH
+from benchmarks_kth_mad.data.mad import MAD
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.files import whole_file
@@ -19,17 +21,24 @@ ONE_PERSON = (
 
 @dataclass(frozen=True)
 class Source:
-    """Where clips come from, and how they are divided."""
+    """Where clips come from, and how they are divided.
+
+    ``spectrum`` is that of the multispectral set, None for KTH; ``split_by`` and ``skip_missing``
+    are of KTH alone.
+    """
 
     root: str
     classes: tuple[str, ...]
     split_by: str = "person"
     skip_missing: bool = False
+    spectrum: str | None = None
 
     def dataset(
         self, split: str, clip: ClipShape, random_start: bool = False, seed: int = 0
-    ) -> KTH:
+    ) -> ActionSet:
         """The clips of one split."""
+        if self.spectrum is not None:
+            return MAD(self.root, clip, self.spectrum, split, self.classes, random_start, seed)
         return KTH(
             self.root,
             clip,

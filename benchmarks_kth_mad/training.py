@@ -16,8 +16,8 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassAccuracy
 
+from benchmarks_kth_mad.data import ActionSet
 from benchmarks_kth_mad.data.item import Item, inputs_of
-from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.models import (
@@ -88,8 +88,8 @@ class Trained:
 
 def train(
     model_name: str,
-    training_set: KTH,
-    held_out: KTH,
+    training_set: ActionSet,
+    held_out: ActionSet,
     path: str | Path | None = None,
     recipe: Recipe | None = None,
     weights: str | None = None,
@@ -128,7 +128,7 @@ def train(
         model = build_model(
             model_name, len(training_set.classes), training_set.clip.channels, weights, settings
         )
-        _check_takes(model, model_name, training_set.clip)
+        _check_takes(model, model_name, held_out)
         task = ClassificationTask(model, len(training_set.classes), recipe)
         trainer = _trainer(recipe, show_progress)
         trainer.fit(task, _loader(training_set, recipe, shuffle=True))
@@ -145,12 +145,21 @@ def train(
     )
 
 
-def _check_takes(model: VideoClassifier, name: str, clip: ClipShape) -> None:
-    """Raise BenchmarkError where the pictures are too small for the network."""
-    blank = torch.zeros(1, clip.channels, min(clip.frames, 2), clip.height, clip.width)
+def _check_takes(model: VideoClassifier, name: str, dataset: ActionSet) -> None:
+    """Raise BenchmarkError where clips are of other spectra, or too small, for the network."""
+    clip, given = dataset.clip, len(inputs_of(dataset[0]["clip"]))
+    if given != model.n_inputs:
+        takes = {1: "one clip", 2: "the visible and the infrared clip of a scene (paired)"}
+        raise BenchmarkError(
+            f"model {name}: takes {takes[model.n_inputs]}, the data set gives {takes[given]}"
+        )
+    blank = [
+        torch.zeros(1, channels, clip.frames, clip.height, clip.width)
+        for channels in model.input_channels
+    ]
     try:
         with evaluation_mode(model), torch.no_grad():
-            model(blank)
+            model(*blank)
     except RuntimeError as error:
         raise BenchmarkError(
             f"model {name}: does not take frames of {clip.height} x {clip.width} "
@@ -268,7 +277,7 @@ def _trainer(recipe: Recipe, show_progress: bool) -> lightning.Trainer:
     )
 
 
-def _loader(dataset: KTH, recipe: Recipe, shuffle: bool) -> DataLoader[Item]:
+def _loader(dataset: ActionSet, recipe: Recipe, shuffle: bool) -> DataLoader[Item]:
     return DataLoader(
         dataset,
         batch_size=recipe.batch_size,
