@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import Dataset
 
 from benchmarks_kth_mad.data.item import Item
 from benchmarks_kth_mad.data.kth_index import (
@@ -16,6 +14,8 @@ from benchmarks_kth_mad.data.kth_index import (
     index_records,
     read_sequences,
 )
+from benchmarks_kth_mad.data.loading import FrameCache, Starts
+from benchmarks_kth_mad.data.masks import MASK_FOLDER, clip_mask, load_masks
 from benchmarks_kth_mad.data.sampling import (
     DEFAULT_CLIP,
     ClipShape,
@@ -25,8 +25,6 @@ from benchmarks_kth_mad.data.sampling import (
 )
 from benchmarks_kth_mad.data.video import Frames, read_frames
 from benchmarks_kth_mad.errors import BenchmarkError
-
-MASK_FOLDER = "masks"
 
 
 class KTH(Dataset[Item]):
@@ -71,10 +69,8 @@ class KTH(Dataset[Item]):
         wanted = index_records(sequences, self.root, self.classes, split, split_by)
         self.records = _present(wanted, self.root, split, split_by, skip_missing)
         _check_complete(self.records, self.classes, self.root, split)
-        self._seed = seed
-        self._generator = torch.Generator().manual_seed(seed)
-        self._cache: dict[int, Frames] = {}
-        self._cached_bytes = 0
+        self._starts = Starts(seed)
+        self._cache = FrameCache()
 
     @property
     def persons(self) -> tuple[int, ...]:
@@ -91,7 +87,7 @@ class KTH(Dataset[Item]):
 
     def __getitem__(self, index: int) -> Item:
         frames = self._frames(index)
-        generator = self._starts() if self.random_start else None
+        generator = self._starts.generator() if self.random_start else None
         numbers = frame_numbers(len(frames), self.clip, generator)
         record = self.records[index]
         return Item(
@@ -118,49 +114,16 @@ class KTH(Dataset[Item]):
                 f"set again"
             )
         numbers = frame_numbers(record.last - record.first + 1, self.clip)
-        chosen = masks[record.first : record.last + 1][numbers].astype(np.uint8) * 255
-        resized = resize_frames(chosen, self.clip.height, self.clip.width)
-        return torch.from_numpy(resized >= 128)
+        chosen = masks[record.first : record.last + 1][numbers]
+        return clip_mask(chosen, self.clip)
 
     def _frames(self, index: int) -> Frames:
-        if index in self._cache:
-            return self._cache[index]
-        record = self.records[index]
-        frames = read_frames(record.path, record.first, record.last)
-        frames = resize_frames(frames, self.clip.height, self.clip.width)
-        if self._cached_bytes + frames.nbytes <= self.cache_bytes:
-            self._cache[index] = frames
-            self._cached_bytes += frames.nbytes
-        return frames
+        def read() -> Frames:
+            record = self.records[index]
+            frames = read_frames(record.path, record.first, record.last)
+            return resize_frames(frames, self.clip.height, self.clip.width)
 
-    def _starts(self) -> torch.Generator:
-        """The generator of starts; one per worker and epoch, or all workers would draw the same."""
-        worker = get_worker_info()
-        if worker is not None and self._generator.initial_seed() != worker.seed + self._seed:
-            self._generator = torch.Generator().manual_seed(worker.seed + self._seed)
-        return self._generator
-
-
-def save_masks(path: Path, masks: np.ndarray) -> None:
-    """Write the masks of a video, bool (T, H, W), eight pixels to a byte."""
-    np.savez_compressed(path, bits=np.packbits(masks, axis=-1), width=masks.shape[-1])
-
-
-def load_masks(path: Path) -> np.ndarray:
-    """Read the masks of a video, bool (T, H, W).
-
-    Raises:
-        BenchmarkError: no such file, or not one of masks.
-    """
-    if not path.is_file():
-        raise BenchmarkError(
-            f"{path}: no such file; only rendered sets have masks, made by the command render"
-        )
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return np.unpackbits(file["bits"], axis=-1, count=int(file["width"])).astype(bool)
-    except Exception as error:  # zip, numpy and key errors: whatever a damaged file gives
-        raise BenchmarkError(f"{path}: not a file of masks; render the set again") from error
+        return self._cache.fetch(index, read, self.cache_bytes)
 
 
 def _present(

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks_kth_mad.data.acting import FPS, RenderSettings, render_video
-from benchmarks_kth_mad.data.kth import MASK_FOLDER, save_masks
 from benchmarks_kth_mad.data.kth_index import SEQUENCE_FILE, Video, check_classes
+from benchmarks_kth_mad.data.masks import MASK_FOLDER, save_masks
 from benchmarks_kth_mad.data.video import write_video
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.files import make_folder

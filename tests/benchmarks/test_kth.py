@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from benchmarks_kth_mad.data.kth import KTH, save_masks
+from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.data.kth_index import (
     ACTIONS,
     SEQUENCE_FILE,
     index_records,
     read_sequences,
 )
+from benchmarks_kth_mad.data.masks import save_masks
 from benchmarks_kth_mad.data.sampling import ClipShape, clip_tensor, frame_numbers, resize_frames
 from benchmarks_kth_mad.data.video import write_video
 from benchmarks_kth_mad.errors import BenchmarkError

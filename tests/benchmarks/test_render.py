@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from benchmarks_kth_mad.data.acting import RenderSettings, render_video
-from benchmarks_kth_mad.data.kth import KTH, load_masks
+from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.data.kth_index import ACTIONS, SEQUENCE_FILE, read_sequences
+from benchmarks_kth_mad.data.masks import load_masks
 from benchmarks_kth_mad.data.motion import GAITS, Body, pose
 from benchmarks_kth_mad.data.render import render_kth, split_persons
 from benchmarks_kth_mad.data.sampling import ClipShape

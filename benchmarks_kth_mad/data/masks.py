@@ -1,0 +1,40 @@
+"""The actor's masks that rendered sets come with: one file per video or scene."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks_kth_mad.data.sampling import ClipShape, resize_frames
+from benchmarks_kth_mad.errors import BenchmarkError
+
+MASK_FOLDER = "masks"
+
+
+def save_masks(path: Path, masks: np.ndarray) -> None:
+    """Write the masks of a video, bool (T, H, W), eight pixels to a byte."""
+    np.savez_compressed(path, bits=np.packbits(masks, axis=-1), width=masks.shape[-1])
+
+
+def load_masks(path: Path) -> np.ndarray:
+    """Read the masks of a video, bool (T, H, W).
+
+    Raises:
+        BenchmarkError: no such file, or not one of masks.
+    """
+    if not path.is_file():
+        raise BenchmarkError(
+            f"{path}: no such file; only rendered sets have masks, made by the command render"
+        )
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return np.unpackbits(file["bits"], axis=-1, count=int(file["width"])).astype(bool)
+    except Exception as error:  # zip, numpy and key errors: whatever a damaged file gives
+        raise BenchmarkError(f"{path}: not a file of masks; render the set again") from error
+
+
+def clip_mask(masks: np.ndarray, clip: ClipShape) -> Tensor:
+    """Masks bool (T, H, W) at the size of a clip: true where at least half of a pixel is covered."""
+    resized = resize_frames(masks.astype(np.uint8) * 255, clip.height, clip.width)
+    return torch.from_numpy(resized >= 128)
