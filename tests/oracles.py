@@ -217,3 +217,14 @@ def energy_share(values: list[float], speeds: list[float], threshold: float) -> 
         return area, area
     pairs = zip(values, speeds, strict=True)
     return sum(max(v, 0.0) for v, speed in pairs if speed > threshold) / total, area
+
+
+def shapley_values(worth, n_players: int) -> list[float]:
+    """Mean over all orders of what each player adds on coming in; ``worth(set)`` is a number."""
+    orders = list(itertools.permutations(range(n_players)))
+    added = [0.0] * n_players
+    for order in orders:
+        for place, player in enumerate(order):
+            before = frozenset(order[:place])
+            added[player] += worth(before | {player}) - worth(before)
+    return [value / len(orders) for value in added]

@@ -3,15 +3,18 @@
 from captum_video.metrics.flow_agreement import FlowAgreement, flow_agreement
 from captum_video.metrics.insertion_deletion import Deletion, Insertion, deletion, insertion
 from captum_video.metrics.localization import euclidean_distance, min_max, weighted_jaccard
+from captum_video.metrics.modality import ModalityScore, modality_score
 
 __all__ = [
     "Deletion",
     "FlowAgreement",
     "Insertion",
+    "ModalityScore",
     "deletion",
     "euclidean_distance",
     "flow_agreement",
     "insertion",
     "min_max",
+    "modality_score",
     "weighted_jaccard",
 ]
