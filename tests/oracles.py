@@ -217,3 +217,33 @@ def energy_share(values: list[float], speeds: list[float], threshold: float) -> 
         return area, area
     pairs = zip(values, speeds, strict=True)
     return sum(max(v, 0.0) for v, speed in pairs if speed > threshold) / total, area
+
+
+def shapley_values(worth, n_players: int) -> list[float]:
+    """Mean over all orders of what each player adds on coming in; ``worth(set)`` is a number."""
+    orders = list(itertools.permutations(range(n_players)))
+    added = [0.0] * n_players
+    for order in orders:
+        for place, player in enumerate(order):
+            before = frozenset(order[:place])
+            added[player] += worth(before | {player}) - worth(before)
+    return [value / len(orders) for value in added]
+
+
+def area_of_energy(values: list[float], share: float) -> float:
+    """Voxels, strongest first, until they hold this share of the positive values, over all voxels."""
+    strong = sorted((max(value, 0.0) for value in values), reverse=True)
+    if not strong[0]:
+        strong = [1.0] * len(strong)
+    held, count = 0.0, 0
+    while held < share * sum(strong) * (1 - 1e-9):
+        held, count = held + strong[count], count + 1
+    return count / len(strong)
+
+
+def energy_inside(values: list[float], mask: list[float]) -> float:
+    """Share of the positive values under a soft mask; the mask's area where there is none."""
+    total = sum(value for value in values if value > 0)
+    if total == 0:
+        return sum(mask) / len(mask)
+    return sum(v * m for v, m in zip(values, mask, strict=True) if v > 0) / total

@@ -8,7 +8,7 @@ drawn once, when the stream is made, so that a mask does not depend on how the s
 from captum_video.masks.features import FeatureMaps
 from captum_video.masks.grids import RandomGrids
 from captum_video.masks.prefixes import RankedPrefixes
-from captum_video.masks.stream import Joined, MaskStream, Untouched, unrepeated
+from captum_video.masks.stream import Joined, MaskStream, Switched, Untouched, unrepeated
 from captum_video.masks.windows import SlidingWindows
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "RandomGrids",
     "RankedPrefixes",
     "SlidingWindows",
+    "Switched",
     "Untouched",
     "unrepeated",
 ]

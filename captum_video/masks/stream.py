@@ -50,6 +50,30 @@ class Untouched:
         return self._masks[index]
 
 
+class Switched:
+    """Masks that keep all of the clip or nothing of it.
+
+    Args:
+        extent: size of the clip.
+        kept: (M,), bool: whether mask i keeps it.
+
+    Example:
+        >>> from captum_video import Extent
+        >>> Switched(Extent(2, 1, 1), torch.tensor([True, False]))[:].reshape(2, 2)
+        tensor([[1., 1.],
+                [0., 0.]])
+    """
+
+    def __init__(self, extent: Extent, kept: Tensor) -> None:
+        self._masks = kept.float().view(-1, 1, 1, 1, 1).expand(-1, -1, *extent)
+
+    def __len__(self) -> int:
+        return len(self._masks)
+
+    def __getitem__(self, index: slice) -> Tensor:
+        return self._masks[index]
+
+
 class Joined:
     """Several streams, one after the other.
 

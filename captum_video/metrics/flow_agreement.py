@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from captum_video.clips import Layout, clip_of
+from captum_video.metrics._energy import energy_share
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def flow_agreement(
     moving area where the map has no positive mass.
 
     Args:
-        attributions: maps of N clips in ``layout``; summed over channels.
+        attributions: maps of N clips in ``layout``; summed over channels. Of several inputs, the
+            maps of the one that the flow was taken from: cameras see different motion.
         magnitude: (N, 1, T, H, W) in pixels per frame, of
             :func:`captum_video.flow.flow_magnitude`, whatever the ``layout``.
         moving_threshold: pixels per frame above which a voxel counts as moving; at least 0. It is in
@@ -95,16 +97,13 @@ def flow_agreement(
             f"moving_threshold: expected pixels per frame, at least 0, got {moving_threshold}"
         )
     moving = (speed > moving_threshold).double()
-    area, frame_area = moving.mean((1, 2)), moving.mean(2)
-    mass = maps.clamp(min=0)
-    on_moving, in_frames = (mass * moving).sum(2), mass.sum(2)
     return FlowAgreement(
         correlation=_rank_correlation(maps.flatten(1), speed.flatten(1)),
         frame_correlation=_rank_correlation(maps, speed),
-        energy=_share(on_moving.sum(1), in_frames.sum(1), area),
-        frame_energy=_share(on_moving, in_frames, frame_area),
-        moving_area=area,
-        frame_moving_area=frame_area,
+        energy=energy_share(maps.flatten(1), moving.flatten(1)),
+        frame_energy=energy_share(maps, moving),
+        moving_area=moving.mean((1, 2)),
+        frame_moving_area=moving.mean(2),
     )
 
 
@@ -112,6 +111,11 @@ def _maps_and_speed(
     attributions: Tensor, magnitude: Tensor, absolute: bool, layout: Layout
 ) -> tuple[Tensor, Tensor]:
     """Both as (N, T, pixels) in float64, on the device of the attributions."""
+    if isinstance(attributions, tuple):
+        raise TypeError(
+            f"attributions: expected the maps of one input, got a tuple of {len(attributions)}; call "
+            f"flow_agreement for each, with the flow of that input"
+        )
     maps = clip_of(attributions, layout, "attributions").double()
     speed = clip_of(magnitude, Layout("n c t h w"), "magnitude").to(maps)
     if speed.shape[1] != 1:
@@ -128,10 +132,6 @@ def _maps_and_speed(
         raise ValueError(f"magnitude: expected speeds of at least 0, got {speed.min().item():.3g}")
     maps = (maps.abs() if absolute else maps).sum(1)
     return maps.flatten(2), speed[:, 0].flatten(2)
-
-
-def _share(part: Tensor, whole: Tensor, chance: Tensor) -> Tensor:
-    return torch.where(whole > 0, part / whole.where(whole > 0, 1), chance).clamp(0, 1)
 
 
 def _rank_correlation(a: Tensor, b: Tensor) -> Tensor:

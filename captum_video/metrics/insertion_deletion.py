@@ -1,8 +1,7 @@
 """Insertion and deletion: the score while a map's best units are added, or taken away."""
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,10 +12,9 @@ from captum_video.baselines import Baseline
 from captum_video.clips import Layout, clips_of, extent_of
 from captum_video.curves import Curve
 from captum_video.masks import RankedPrefixes
+from captum_video.metrics._activations import Activation, activation_of
 from captum_video.metrics._ranking import Order, Unit, Units, maps_of, ranks_of
 from captum_video.perturb import PerturbationsPerEval, perturbed_scores
-
-Activation = Literal["softmax"] | None
 
 
 def insertion(
@@ -95,7 +93,7 @@ def insertion(
         inserts=True,
         layout=Layout.of(layout),
         units=Units(unit, n_steps, order, cell_shape),
-        activation=_activation(activation),
+        activation=activation_of(activation),
     )
 
 
@@ -145,7 +143,7 @@ def deletion(
         inserts=False,
         layout=Layout.of(layout),
         units=Units(unit, n_steps, order, cell_shape),
-        activation=_activation(activation),
+        activation=activation_of(activation),
     )
 
 
@@ -167,7 +165,7 @@ class _Game:
         cell_shape: tuple[int, int, int] = (1, 16, 16),
     ) -> None:
         Units(unit, n_steps, order, cell_shape)
-        _activation(activation)
+        activation_of(activation)
         self.forward_func = forward_func
         self.options: dict[str, Any] = {
             "layout": Layout.of(layout),
@@ -288,9 +286,3 @@ def _curve(
     )
     changed = counts if inserts else n_units - counts
     return Curve((changed.double() / n_units).to(scores), scores)
-
-
-def _activation(name: Activation) -> Callable[[Tensor], Tensor] | None:
-    if name not in ("softmax", None):
-        raise ValueError(f"activation: expected 'softmax' or None, got {name!r}")
-    return None if name is None else partial(torch.softmax, dim=1)

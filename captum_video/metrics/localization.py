@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from captum_video.metrics._energy import checked_maps, energy_share
+
 
 def weighted_jaccard(attributions: Tensor, mask: Tensor) -> Tensor:
     """Overlap of a map with a known mask: the area under both over the area under either.
@@ -16,7 +18,8 @@ def weighted_jaccard(attributions: Tensor, mask: Tensor) -> Tensor:
     Args:
         attributions: (N, ...), any shape and scale; higher is more important. Of a signed map pass
             the absolute values or the positive part: what is least becomes 0, not what is zero.
-        mask: the same shape, bool or numbers in [0, 1]; 1 where the evidence is.
+        mask: the same shape, or 1 along an axis (channels, say), bool or numbers in [0, 1]; 1 where
+            the evidence is.
 
     Returns:
         (N,), float64, in [0, 1]; 1 is a perfect map. A constant map, which says nothing, has 0.
@@ -32,6 +35,7 @@ def weighted_jaccard(attributions: Tensor, mask: Tensor) -> Tensor:
         tensor([0.7500], dtype=torch.float64)
     """
     maps, mask = _checked(attributions, mask)
+    maps = min_max(maps)
     return torch.minimum(maps, mask).sum(1) / torch.maximum(maps, mask).sum(1)
 
 
@@ -44,7 +48,7 @@ def euclidean_distance(attributions: Tensor, mask: Tensor) -> Tensor:
 
     Args:
         attributions: (N, ...), as in `weighted_jaccard`.
-        mask: the same shape, bool or numbers in [0, 1]; 1 where the evidence is.
+        mask: as in `weighted_jaccard`.
 
     Returns:
         (N,), float64, at least 0, which is a perfect map; lower is better. A constant map has 1.
@@ -59,8 +63,42 @@ def euclidean_distance(attributions: Tensor, mask: Tensor) -> Tensor:
         tensor([0.], dtype=torch.float64)
     """
     maps, mask = _checked(attributions, mask)
+    maps = min_max(maps)
     length = torch.linalg.vector_norm(mask, dim=1)
     return torch.linalg.vector_norm(mask - maps, dim=1) / length
+
+
+def energy_in_mask(attributions: Tensor, mask: Tensor) -> Tensor:
+    """Share of a map's positive mass that lies inside a known mask. Higher is better.
+
+    ``sum of m max(S, 0) / sum of max(S, 0)``: the energy-based pointing game (Wang et al., Score-CAM,
+    CVPR workshops 2020, arXiv 1910.01279), over space and time. No scale and no threshold enter, but
+    zero does: evidence against the target has no mass.
+
+    Args:
+        attributions: (N, ...), as in `weighted_jaccard`, but signed ones may be passed as they are.
+        mask: as in `weighted_jaccard`.
+
+    Returns:
+        (N,), float64, in [0, 1]. Chance is the mask's area, ``mask.mean()``: a uniform map and, on
+        average, a random one score that; so does, by definition, a map without positive mass.
+
+    Raises:
+        TypeError: as `weighted_jaccard`.
+        ValueError: as `weighted_jaccard`.
+
+    Note:
+        It lies where the area is not told beside it, and about methods whose maps have an offset:
+        the level that RISE puts under its whole map pulls it to chance. One voxel inside is perfect:
+        it does not ask that the mask be covered; `weighted_jaccard` does. Where the network looks
+        at the background, a low value is the truth about the network, not a fault of the map.
+
+    Example:
+        >>> mask = torch.tensor([[0., 1., 1., 0.]])
+        >>> energy_in_mask(torch.tensor([[1., 2., 1., -5.]]), mask), mask.mean(1)
+        (tensor([0.7500], dtype=torch.float64), tensor([0.5000]))
+    """
+    return energy_share(*_checked(attributions, mask))
 
 
 def min_max(maps: Tensor) -> Tensor:
@@ -84,21 +122,19 @@ def min_max(maps: Tensor) -> Tensor:
 
 
 def _checked(attributions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Maps in [0, 1] and masks, each (N, values) in float64."""
-    for name, one in (("attributions", attributions), ("mask", mask)):
-        if not isinstance(one, Tensor):
-            raise TypeError(f"{name}: expected a tensor, got {type(one).__name__}")
-    if not attributions.is_floating_point():
-        raise TypeError(f"attributions: expected floating-point, got {attributions.dtype}")
-    if mask.shape != attributions.shape or attributions.ndim < 2 or not attributions.numel():
+    """Maps and masks, each (N, values) in float64."""
+    if not isinstance(mask, Tensor):
+        raise TypeError(f"mask: expected a tensor, got {type(mask).__name__}")
+    maps = checked_maps(attributions)
+    fits = mask.ndim == maps.ndim and all(
+        size in (1, full) for size, full in zip(mask.shape, maps.shape, strict=True)
+    )
+    if not fits:
         raise ValueError(
-            f"mask: expected the shape of the attributions, (N, ...) and not empty, got "
-            f"{tuple(mask.shape)} for {tuple(attributions.shape)}"
+            f"mask: expected the shape of the attributions, or 1 along an axis, got "
+            f"{tuple(mask.shape)} for {tuple(maps.shape)}"
         )
-    if not torch.isfinite(attributions).all():
-        raise ValueError("attributions: expected finite values, got NaN or infinity")
-    maps = min_max(attributions.detach().double()).flatten(1)
-    truth = mask.detach().to(maps.device, torch.float64).flatten(1)
+    truth = mask.detach().to(maps).expand_as(maps).flatten(1)
     if not ((truth >= 0) & (truth <= 1)).all():  # nan is not
         raise ValueError(
             f"mask: expected values in [0, 1], got {truth.min().item()} to {truth.max().item()}"
@@ -106,4 +142,4 @@ def _checked(attributions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     empty = (truth.amax(1) == 0).nonzero().flatten().tolist()
     if empty:
         raise ValueError(f"mask: expected evidence in every sample, got none in {empty[:5]}")
-    return maps, truth
+    return maps.flatten(1), truth

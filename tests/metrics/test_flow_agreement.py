@@ -202,3 +202,11 @@ def test_on_a_gpu():
     for a, b in zip(fields(expected), fields(found), strict=True):
         assert b.is_cuda
         torch.testing.assert_close(a, b.cpu())
+
+
+def test_several_inputs_are_asked_about_one_by_one():
+    maps, speed = torch.rand(1, 1, 2, 3, 3), torch.rand(1, 1, 2, 3, 3)
+    with pytest.raises(
+        TypeError, match="one input, got a tuple of 2; call flow_agreement for each"
+    ):
+        flow_agreement((maps, maps), speed)

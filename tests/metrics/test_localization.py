@@ -6,7 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captum_video.metrics import euclidean_distance, min_max, weighted_jaccard
+from captum_video.metrics import (
+    energy_in_mask,
+    euclidean_distance,
+    min_max,
+    weighted_jaccard,
+)
 
 BOTH = (weighted_jaccard, euclidean_distance)
 SHAPES = st.sampled_from([(1, 1), (1, 7), (3, 4, 5), (2, 3, 2, 4, 3)])
@@ -84,12 +89,55 @@ def test_scale_offset_order_and_range(case, scale, offset):
     assert torch.equal(maps, before)
 
 
-@pytest.mark.parametrize("score", BOTH)
+def test_energy_closed_forms():
+    mask = torch.tensor([[1.0, 1, 0.5, 0]])
+    cases = {
+        (2.0, 1, 0, 0): 1,
+        (0.0, 0, 0, 3): 0,
+        (1.0, 1, 1, 1): 2.5 / 4,  # chance: the mask's area
+        (1.0, 0, 2, 1): 0.5,
+        (1.0, -9, 0, 1): 0.5,  # evidence against has no mass
+        (0.0, 0, 0, 0): 2.5 / 4,
+        (-1.0, -2, -3, -4): 2.5 / 4,
+    }
+    for values, expected in cases.items():
+        assert energy_in_mask(torch.tensor([values]), mask).item() == pytest.approx(expected)
+    noise = torch.rand(1, 50_000, generator=torch.Generator().manual_seed(0))
+    quarter = (torch.arange(50_000) < 12_500)[None]
+    assert energy_in_mask(noise, quarter).item() == pytest.approx(0.25, rel=0.02)
+
+
+@given(cases(), st.floats(0.01, 100))
+def test_energy_equals_a_slow_loop_and_knows_no_scale(case, scale):
+    maps, mask = case
+    before = maps.clone()
+    found = energy_in_mask(maps, mask)
+    assert found.dtype == torch.float64
+    for n, row in enumerate(maps.double()):
+        expected = oracles.energy_inside(row.flatten().tolist(), mask[n].flatten().tolist())
+        assert found[n].item() == pytest.approx(expected)
+    torch.testing.assert_close(energy_in_mask(maps.double() * scale, mask), found)
+    torch.testing.assert_close(energy_in_mask(maps.flip(0), mask.flip(0)), found.flip(0))
+    inside, outside = mask.round(), 1 - mask.round()
+    if outside.flatten(1).amax(1).min() > 0:
+        parts = energy_in_mask(maps, inside) + energy_in_mask(maps, outside)
+        torch.testing.assert_close(parts, torch.ones_like(parts))
+    assert torch.equal(maps, before)
+
+
+@pytest.mark.parametrize("score", [*BOTH, energy_in_mask])
+def test_one_mask_serves_all_channels_and_clips(score):
+    maps, mask = torch.rand(2, 3, 4, 5, 5), torch.rand(1, 1, 4, 5, 5)
+    torch.testing.assert_close(score(maps, mask), score(maps, mask.expand_as(maps).contiguous()))
+
+
+@pytest.mark.parametrize("score", [*BOTH, energy_in_mask])
 @pytest.mark.parametrize(
     ("maps", "mask", "error", "message"),
     [
         (torch.rand(2, 3), torch.ones(2, 4), ValueError, r"got \(2, 4\) for \(2, 3\)"),
         (torch.rand(3), torch.ones(3), ValueError, r"\(N, ...\)"),
+        (torch.rand(2, 3), torch.ones(3), ValueError, r"got \(3,\) for \(2, 3\)"),
         (torch.rand(0, 3), torch.ones(0, 3), ValueError, "not empty"),
         (
             torch.tensor([[1.0, math.nan]]),

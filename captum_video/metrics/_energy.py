@@ -1,0 +1,35 @@
+"""Energy: the positive mass of a map, and what every measure of a map's values asks of them."""
+
+import torch
+from torch import Tensor
+
+
+def energy_share(maps: Tensor, mask: Tensor) -> Tensor:
+    """Share of the positive mass along the last axis that a mask in [0, 1] holds.
+
+    A map without positive mass has the mask's area, which is what a uniform map scores, so that
+    means over maps hold.
+    """
+    mass = maps.clamp(min=0)
+    inside, whole = (mass * mask).sum(-1), mass.sum(-1)
+    return torch.where(whole > 0, inside / whole.where(whole > 0, 1), mask.mean(-1)).clamp(0, 1)
+
+
+def checked_maps(attributions: object) -> Tensor:
+    """Maps (N, ...) in float64.
+
+    Raises:
+        TypeError: no floating-point tensor.
+        ValueError: no batch of maps, empty, NaN or infinite.
+    """
+    if not isinstance(attributions, Tensor):
+        raise TypeError(f"attributions: expected a tensor, got {type(attributions).__name__}")
+    if not attributions.is_floating_point():
+        raise TypeError(f"attributions: expected floating-point, got {attributions.dtype}")
+    if attributions.ndim < 2 or not attributions.numel():
+        raise ValueError(
+            f"attributions: expected (N, ...) and not empty, got {tuple(attributions.shape)}"
+        )
+    if not torch.isfinite(attributions).all():
+        raise ValueError("attributions: expected finite values, got NaN or infinity")
+    return attributions.detach().double()
