@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmarks_kth_mad.data import ActionSet
 from benchmarks_kth_mad.data.item import inputs_of
+from benchmarks_kth_mad.data.sets import ActionSet
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.files import whole_file
 from benchmarks_kth_mad.methods import BASELINES, Clips, Options, attribute
@@ -44,6 +44,20 @@ class Explained:
         """Clips and maps of one of the model's inputs."""
         return self.clips[number], {name: maps[number] for name, maps in self.maps.items()}
 
+    def first(self, count: int) -> "Explained":
+        """The first so many clips, in memory of their own."""
+        return Explained(
+            self.names[:count],
+            self.persons[:count],
+            tuple(clip[:count].clone() for clip in self.clips),
+            self.labels[:count],
+            self.targets[:count],
+            {
+                name: tuple(one[:count, :1].clone() for one in maps)
+                for name, maps in self.maps.items()
+            },
+        )
+
     def of_only_input(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Clips and maps of a model that takes one clip.
 
@@ -57,7 +71,9 @@ class Explained:
         return self.of_input(0)
 
 
-def predict(checkpoint: Checkpoint, dataset: ActionSet, device: str, batch_size: int = 8) -> pd.DataFrame:
+def predict(
+    checkpoint: Checkpoint, dataset: ActionSet, device: str, batch_size: int = 8
+) -> pd.DataFrame:
     """Classify every clip.
 
     Returns:

@@ -207,6 +207,7 @@ METHODS: dict[str, Method] = {
     "rise": rise,
     "random": random_map,
 }
+NO_NATURAL_ZERO = ("rise", "sidu", "random")
 DEFAULT_METHODS = ("gradcam", "occlusion", "rise", "random")
 
 
@@ -234,6 +235,13 @@ def attribute(
         return METHODS[name](model, inputs_of(clips), target, options)
     except ValueError as error:
         raise BenchmarkError(f"{name}: {error}") from error
+
+
+def above_zero(name: str, maps: Tensor) -> Tensor:
+    """Evidence of a method's maps (N, ...): those whose 0 means nothing count above their mean."""
+    if name not in NO_NATURAL_ZERO:
+        return maps
+    return maps - maps.flatten(1).mean(1).view(-1, *[1] * (maps.ndim - 1))
 
 
 def last_spatiotemporal_layer(model: VideoClassifier, clips: Clips) -> str:

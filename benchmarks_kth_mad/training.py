@@ -16,9 +16,8 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassAccuracy
 
-from benchmarks_kth_mad.data import ActionSet
 from benchmarks_kth_mad.data.item import Item, inputs_of
-from benchmarks_kth_mad.data.sampling import ClipShape
+from benchmarks_kth_mad.data.sets import ActionSet
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.models import (
     Checkpoint,

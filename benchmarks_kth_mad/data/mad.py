@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from benchmarks_kth_mad.data.item import Item
 from benchmarks_kth_mad.data.loading import FrameCache, Starts
 from benchmarks_kth_mad.data.mad_index import Row, index_records
 from benchmarks_kth_mad.data.masks import MASK_FOLDER, clip_mask, load_masks
@@ -23,18 +23,7 @@ from benchmarks_kth_mad.data.video import Frames
 from benchmarks_kth_mad.errors import BenchmarkError
 
 
-class MADItem(TypedDict):
-    """One clip, or the visible and the infrared clip of a scene.
-
-    The default collation of a ``DataLoader`` batches both; of the pairs it makes a list of two.
-    """
-
-    clip: Tensor | tuple[Tensor, Tensor]
-    label: int
-    name: str
-
-
-class MAD(Dataset[MADItem]):
+class MAD(Dataset[Item]):
     """Clips of the multispectral action set of the ICPR 2022 study, or of a rendered one.
 
     Only pictures that a clip needs are read; resized, they are kept in memory up to
@@ -100,12 +89,12 @@ class MAD(Dataset[MADItem]):
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, index: int) -> MADItem:
+    def __getitem__(self, index: int) -> Item:
         record = self.records[index]
         generator = self._starts.generator() if self.random_start else None
         numbers = frame_numbers(record.frames, self.clip, generator)
         clips = [self._clip(row, numbers) for row in record.rows]
-        return MADItem(
+        return Item(
             clip=clips[0] if len(clips) == 1 else (clips[0], clips[1]),
             label=record.label,
             name=record.name,

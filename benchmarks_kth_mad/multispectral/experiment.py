@@ -10,7 +10,7 @@ from tqdm import tqdm
 from benchmarks_kth_mad.data.mad import MAD
 from benchmarks_kth_mad.evaluation import Explained
 from benchmarks_kth_mad.files import whole_file
-from benchmarks_kth_mad.models import Checkpoint, save_checkpoint
+from benchmarks_kth_mad.models import Checkpoint
 from benchmarks_kth_mad.multispectral.config import StudyConfig
 from benchmarks_kth_mad.multispectral.rows import (
     accuracy_rows,
@@ -77,7 +77,7 @@ def run_study(config: StudyConfig, root: str | Path, out: Path, device: str) -> 
         for tested, found, explained in _tested(training, checkpoint, config, root, device):
             cell = (training.network, training.spectrum, tested)
             rows.append(found.assign(**dict(zip(CELL, cell, strict=True))))
-            drawn[cell] = explained
+            drawn[cell] = explained.first(config.maps.pictures)
     table = pd.concat(rows, ignore_index=True)
     table = table[[*CELL, *(name for name in table.columns if name not in CELL)]]
     with whole_file(out / "rows.csv") as path:

@@ -1,14 +1,13 @@
 """What a study leaves behind to read: tables, verdicts, and pictures of the same scene."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 
 from benchmarks_kth_mad.evaluation import Explained
 from benchmarks_kth_mad.files import whole_file
+from benchmarks_kth_mad.methods import above_zero
 from benchmarks_kth_mad.multispectral.claims import verdict_table, verdicts
 from benchmarks_kth_mad.multispectral.config import StudyConfig
 from benchmarks_kth_mad.multispectral.experiment import PAIRED, Outcome
@@ -19,8 +18,6 @@ from benchmarks_kth_mad.multispectral.tables import (
     summary,
 )
 from captum_video.visualization import filmstrip
-
-_SHOWN_ABOVE_MEAN = ("rise", "random")
 
 
 def write_study(out: Path, outcome: Outcome, config: StudyConfig) -> str:
@@ -87,7 +84,7 @@ def _strip(cells: dict[str, Explained], index: int, config: StudyConfig) -> Figu
     first = next(iter(cells.values()))
     clip = first.clips[0][index : index + 1]
     maps = {
-        f"{trained}: {method}": _from_zero(
+        f"{trained}: {method}": above_zero(
             method, one.maps[method][0][index : index + 1]
         ).expand_as(clip)
         for method in config.methods
@@ -95,11 +92,6 @@ def _strip(cells: dict[str, Explained], index: int, config: StudyConfig) -> Figu
         for trained, one in cells.items()
     }
     return filmstrip(clip, maps, title=first.names[index])
-
-
-def _from_zero(method: str, maps: torch.Tensor) -> torch.Tensor:
-    """Maps of which 0 means no evidence: those that have no zero are shown above their mean."""
-    return maps - maps.mean() if method in _SHOWN_ABOVE_MEAN else maps
 
 
 def _save(out: Path, name: str, figure: Figure) -> str:

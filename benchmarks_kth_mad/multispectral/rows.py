@@ -14,10 +14,10 @@ from benchmarks_kth_mad.evaluation import (
     predict,
     to_device,
 )
-from benchmarks_kth_mad.methods import BASELINES
+from benchmarks_kth_mad.methods import BASELINES, above_zero
 from benchmarks_kth_mad.models import Checkpoint
 from benchmarks_kth_mad.multispectral.config import StudyConfig
-from captum_video.metrics import energy_in_mask, half_energy_area, modality_scores
+from captum_video.metrics import energy_in_mask, half_energy_area, modality_score
 
 ACTOR, HALF = "energy on actor", "area of half energy"
 SPECTRUM_NAMES = ("visible", "infrared")
@@ -86,7 +86,7 @@ def _focus(explained: Explained, scenes: list[str], actor: torch.Tensor) -> list
     """Energy on the actor and area of half the energy, averaged over the model's inputs."""
     rows = []
     for method, maps in explained.maps.items():
-        single = [one[:, :1].clamp_min(0) for one in maps]
+        single = [above_zero(method, one[:, :1]) for one in maps]
         values = {
             ACTOR: [energy_in_mask(one, actor) for one in single],
             HALF: [half_energy_area(one) for one in single],
@@ -118,7 +118,7 @@ def modality_rows(
         clips = to_device(tuple(map(torch.stack, zip(*items, strict=True))), device)
         with torch.inference_mode():
             target = model(*clips).argmax(1)
-        found = modality_scores(
+        found = modality_score(
             model, clips, BASELINES[config.maps.baseline], target=target, activation="softmax"
         )
         for name, values in (("Shapley", found.shapley), ("ablation", found.ablation)):

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from benchmarks_kth_mad.evaluation import Explained
 from benchmarks_kth_mad.files import whole_file
+from benchmarks_kth_mad.methods import above_zero
 from benchmarks_kth_mad.runs import Run
 from captum_video import Curve
 from captum_video.visualization import (
@@ -19,7 +20,6 @@ from captum_video.visualization import (
 )
 
 FRAMES_PER_SECOND = 10
-NO_NATURAL_ZERO = ("rise", "random")
 SPECTRA = ("visible", "infrared")
 
 
@@ -63,7 +63,7 @@ def _draw_clip(run: Run, explained: Explained, index: int, number: int, title: s
     clips, every = explained.of_input(number)
     clip = clips[index : index + 1]
     maps = {
-        name: _from_zero(name, one[index : index + 1]).expand_as(clip)
+        name: above_zero(name, one[index : index + 1]).expand_as(clip)
         for name, one in every.items()
     }
     movie = side_by_side(
@@ -78,11 +78,6 @@ def _draw_clip(run: Run, explained: Explained, index: int, number: int, title: s
 
 
 _DONE = {"insertion": "inserted", "deletion": "deleted"}
-
-
-def _from_zero(name: str, maps: torch.Tensor) -> torch.Tensor:
-    """Maps of which 0 means no evidence: RISE's, and the random ones, are shown above their mean."""
-    return maps - maps.mean() if name in NO_NATURAL_ZERO else maps
 
 
 def save_figure(run: Run, name: str, figure: Figure) -> str:
