@@ -5,15 +5,18 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks_kth_mad import commands
 from benchmarks_kth_mad.boxes.training import BoxRecipe
 from benchmarks_kth_mad.data.acting import RenderSettings
 from benchmarks_kth_mad.data.kth_index import ACTIONS
+from benchmarks_kth_mad.data.mad_index import read_classes
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models import load_study_checkpoint
+from benchmarks_kth_mad.multispectral.config import load_config
 from benchmarks_kth_mad.options import build_parser
 from benchmarks_kth_mad.runs import Run, Source
 from benchmarks_kth_mad.training import Recipe, resolve_device
@@ -49,10 +52,23 @@ def _source(options: argparse.Namespace, known: Source | None = None) -> Source:
         "classes": None if options.classes is None else tuple(options.classes),
         "split_by": options.split_by,
         "skip_missing": options.skip_missing,
+        "spectrum": options.spectrum,
     }
     given = {name: value for name, value in given.items() if value is not None}
+    spectrum = given.get("spectrum", known.spectrum if known else None)
+    if spectrum is not None and given.keys() & {"split_by", "skip_missing"}:
+        raise BenchmarkError(
+            f"--split-by and --skip-missing are for KTH; spectrum {spectrum} is of the multispectral "
+            f"set, whose lists name its splits"
+        )
     if known is None:
-        return replace(Source(root=options.root, classes=ACTIONS), **given)
+        classes = ACTIONS if spectrum is None else read_classes(Path(options.root))
+        return replace(Source(root=options.root, classes=classes), **given)
+    if (known.spectrum is None) != (spectrum is None) and "root" not in given:
+        raise BenchmarkError(
+            f"--spectrum {spectrum}: the model was trained on KTH in {known.root}; name the folder of "
+            f"the multispectral set by --root"
+        )
     if given.get("classes", known.classes) != known.classes:
         raise BenchmarkError(
             f"--classes {' '.join(given['classes'])}: the model was trained on "
@@ -230,6 +246,20 @@ def _boxes(options: argparse.Namespace) -> None:
     )
 
 
+def _multispectral(options: argparse.Namespace) -> None:
+    changes: dict[str, Any] = {}
+    for names, value in options.changes:
+        place = changes
+        for name in names[:-1]:
+            place = place.setdefault(name, {})
+        place[names[-1]] = value
+    for name in ("seed", "compat"):
+        if getattr(options, name) is not None:
+            changes[name] = getattr(options, name)
+    config = load_config(options.config, changes)
+    commands.multispectral(config, options.root, Path(options.out), resolve_device(options.device))
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "render": _render,
     "train": _train,
@@ -242,5 +272,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "demo": _demo,
     "speed": _speed,
     "convergence": _convergence,
+    "multispectral": _multispectral,
     "boxes": _boxes,
 }

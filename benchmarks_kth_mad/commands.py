@@ -30,6 +30,7 @@ from benchmarks_kth_mad.evaluation import predict as predict_clips
 from benchmarks_kth_mad.files import make_folder, whole_file
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models import Checkpoint, Settings, load_checkpoint, save_checkpoint
+from benchmarks_kth_mad.multispectral.config import StudyConfig
 from benchmarks_kth_mad.runs import Manifest, Run, Source, require
 from benchmarks_kth_mad.training import Recipe
 from benchmarks_kth_mad.training import train as train_model
@@ -258,6 +259,19 @@ def boxes(
     print(results.report())
     if out is not None:
         print(f"\nrows, table, maps and picture in {out}")
+
+
+def multispectral(config: StudyConfig, root: str | None, out: Path, device: str) -> None:
+    """Run study A; print its tables and verdicts, keep rows, networks and pictures."""
+    from benchmarks_kth_mad.multispectral.experiment import run_study
+    from benchmarks_kth_mad.multispectral.report import write_study
+
+    if root is None:
+        root = str(out / "rendered")
+        render_multispectral(root, config.render)
+    make_folder(out)
+    text = write_study(out, run_study(config, root, out, device), config)
+    print(f"\n{text}\nrows, tables, networks and pictures in {out}, to be read from report.md")
 
 
 def _keep(run: Run, checkpoint: Checkpoint, manifest: Manifest) -> None:

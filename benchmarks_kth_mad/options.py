@@ -5,17 +5,21 @@ from collections.abc import Callable
 from dataclasses import asdict, fields
 from typing import NoReturn
 
+import yaml
+
 from benchmarks_kth_mad.boxes.networks import NETWORKS
 from benchmarks_kth_mad.boxes.series import LAYOUTS
 from benchmarks_kth_mad.boxes.training import BoxRecipe
 from benchmarks_kth_mad.data.acting import RenderSettings
 from benchmarks_kth_mad.data.kth_index import ACTIONS
+from benchmarks_kth_mad.data.mad_index import SPECTRA
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP, ClipShape
 from benchmarks_kth_mad.evaluation import METRICS
-from benchmarks_kth_mad.methods import BASELINES, DEFAULT_METHODS, METHODS, Options
+from benchmarks_kth_mad.methods import BASELINES, COMPAT, DEFAULT_METHODS, METHODS, Options
 from benchmarks_kth_mad.models import MODELS
 from benchmarks_kth_mad.models.study_checkpoints import STUDY_CLIP, STUDY_MEAN, STUDY_STD
 from benchmarks_kth_mad.motion_agreement import FLOWS
+from benchmarks_kth_mad.multispectral.config import presets
 from benchmarks_kth_mad.training import Recipe
 
 _MOST = 2**32 - 1
@@ -139,8 +143,46 @@ def build_parser() -> argparse.ArgumentParser:
     _add_baseline(convergence)
     _add_run(convergence)
 
+    _add_study(
+        add("multispectral", "repeat study A: networks trained on infrared, visible or both spectra")
+    )
     _add_boxes(add("boxes", "print the input-cell paper's table of box series beside ours"))
     return parser
+
+
+def _add_study(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        default="multispectral_small",
+        help=f"a YAML file, or one of {', '.join(presets())}",
+    )
+    parser.add_argument("--root", help="folder with file_lists; rendered where not given")
+    parser.add_argument("--out", default="runs/multispectral", help="folder for all that comes out")
+    parser.add_argument(
+        "--compat", choices=COMPAT, help="maps and areas as the study's code has them"
+    )
+    parser.add_argument(
+        "--set",
+        dest="changes",
+        nargs="+",
+        metavar="NAME=VALUE",
+        default=[],
+        type=_change,
+        help="what to say otherwise than the config, such as maps.clips=4 fusion=[]",
+    )
+    _add_device(parser)
+    parser.set_defaults(seed=None)
+
+
+def _change(text: str) -> tuple[list[str], object]:
+    """Read one change of a config, for argparse."""
+    name, sign, value = text.partition("=")
+    if not (name and sign):
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
+    try:
+        return name.split("."), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: the value is not YAML") from error
 
 
 def _add_boxes(parser: argparse.ArgumentParser) -> None:
@@ -176,15 +218,18 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
 
 def _add_source(parser: argparse.ArgumentParser, required: bool = False) -> None:
     remembered = "" if required else "; as in training where not given"
+    parser.add_argument("--root", required=required, help=f"folder of the data set{remembered}")
     parser.add_argument(
-        "--root", required=required, help=f"folder with 00sequences.txt{remembered}"
+        "--spectrum",
+        choices=SPECTRA,
+        help="read the multispectral set, with file_lists in --root: infrared, visible, both pooled, "
+        f"or both clips of a scene at once; KTH where not given{remembered}",
     )
     parser.add_argument(
         "--classes",
         nargs="+",
         metavar="ACTION",
-        choices=ACTIONS,
-        help=f"of {', '.join(ACTIONS)}; all by default{remembered}",
+        help=f"of KTH's {', '.join(ACTIONS)}, or of the other set's; all by default{remembered}",
     )
     parser.add_argument(
         "--split-by",

@@ -78,11 +78,11 @@ def map_rows(
     ]
     if dataset.has_masks:
         actor = torch.stack([dataset.mask(index) for index in chosen])[:, None]
-        rows += _focus(explained, scenes, actor)
+        rows += focus_rows(explained, scenes, actor)
     return pd.concat(rows, ignore_index=True), explained
 
 
-def _focus(explained: Explained, scenes: list[str], actor: torch.Tensor) -> list[pd.DataFrame]:
+def focus_rows(explained: Explained, scenes: list[str], actor: torch.Tensor) -> list[pd.DataFrame]:
     """Energy on the actor and area of half the energy, averaged over the model's inputs."""
     rows = []
     for method, maps in explained.maps.items():
