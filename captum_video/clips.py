@@ -243,6 +243,19 @@ def clips_of(
     return is_tuple, clips
 
 
+def per_input(shapes: Any, n_inputs: int, name: str) -> tuple[Any, ...]:
+    """One triple (frames, height, width) for all inputs, or one for each, as one for each.
+
+    Raises:
+        ValueError: another number of triples than of inputs.
+    """
+    if isinstance(shapes, tuple | list) and shapes and isinstance(shapes[0], tuple | list):
+        if len(shapes) != n_inputs:
+            raise ValueError(f"{name}: expected one per input ({n_inputs}), got {len(shapes)}")
+        return tuple(shapes)
+    return (shapes,) * n_inputs
+
+
 def map_dtype(dtype: torch.dtype) -> torch.dtype:
     """Attributions are float32, or float64 where the clip is."""
     return torch.promote_types(dtype, torch.float32)

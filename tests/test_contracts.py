@@ -26,6 +26,8 @@ class Method:
     make: Any
     arguments: dict = field(default_factory=dict)
     perturbs: bool = True
+    per_input: bool = False
+    """Whether it takes ``inputs_together``."""
     degree: int = 1
     """A map of a score three times as high is higher by three to this power."""
 
@@ -51,10 +53,12 @@ METHODS = {
         for weighting in ("clip", "frame", "voxel", "plusplus")
     },
     "SpatioTemporalOcclusion": Method(
-        SpatioTemporalOcclusion, {"sliding_window_shapes": (2, 3, 3), "strides": (2, 2, 3)}
+        SpatioTemporalOcclusion,
+        {"sliding_window_shapes": (2, 3, 3), "strides": (2, 2, 3)},
+        per_input=True,
     ),
     **{
-        f"RISE3D-{estimator}": Method(RISE3D, {**GRID, "estimator": estimator})
+        f"RISE3D-{estimator}": Method(RISE3D, {**GRID, "estimator": estimator}, per_input=True)
         for estimator in ("regression", "coverage", "expectation")
     },
     **{
@@ -113,6 +117,34 @@ def test_several_inputs(method, clip):
     model, infrared = TwoStreams().eval(), torch.rand(2, 1, 4, 7, 6)
     found = method.run(model, (clip, infrared))
     assert [m.shape for m in found] == [clip.shape, infrared.shape]
+
+
+@pytest.mark.parametrize(
+    "method",
+    [m for m in METHODS.values() if m.per_input],
+    ids=[k for k, m in METHODS.items() if m.per_input],
+)
+def test_inputs_on_their_own(method, clip):
+    """Each has its own map, and what a network does not read has none."""
+    model, infrared = TwoStreams().eval(), torch.rand(2, 1, 4, 7, 6)
+    found = method.run(model, (clip, infrared), inputs_together=False)
+    assert [m.shape for m in found] == [clip.shape, infrared.shape]
+    assert not torch.allclose(found[0][:, :1], found[1])
+    swapped = method.run(lambda b, a: model(a, b), (infrared, clip), inputs_together=False)
+    assert [m.shape for m in swapped] == [infrared.shape, clip.shape]
+
+
+@each_method
+def test_inputs_of_different_lengths_are_refused_or_told_apart(method, clip):
+    """Shared masks have no meaning there; masks of their own do."""
+    if not method.perturbs:
+        return
+    model, infrared = TwoStreams().eval(), torch.rand(2, 1, 2, 7, 6)
+    with pytest.raises(ValueError, match=r"inputs.*(one extent|as many)"):
+        method.run(model, (clip, infrared))
+    if method.per_input:
+        found = method.run(model, (clip, infrared), inputs_together=False)
+        assert [m.shape for m in found] == [clip.shape, infrared.shape]
 
 
 @each_method

@@ -71,6 +71,23 @@ def test_streams_may_differ_by_clip_and_input_and_leave_one_alone():
     assert torch.equal(got_second, second.repeat_interleave(3, 0))
 
 
+@pytest.mark.parametrize("short", [(2, 4, 4), (1, 4, 4), (4, 4, 1)])
+def test_masks_of_another_extent_are_refused(short):
+    """Also of one frame, which broadcasting would lay over all."""
+    first, second = torch.rand(1, 2, 4, 4, 4), torch.rand(1, 1, *short)
+    masks = SlidingWindows(extent_of(first), (2, 2, 2), (2, 2, 2))
+    other = SlidingWindows(extent_of(second), (1, 2, 1), (1, 2, 1))
+    for pair, bad in (((masks, masks), 1), ((other, other), 0)):
+        with pytest.raises(ValueError, match=rf"masks of inputs\[{bad}\]: expected .*, got"):
+            perturbed_scores(
+                lambda a, b: a.sum((1, 2, 3, 4)) + b.sum((1, 2, 3, 4)),
+                (first, second),
+                (first * 0, second * 0),
+                [pair],
+                layout=CANONICAL,
+            )
+
+
 def test_streams_of_different_length_per_clip():
     clip = torch.rand(3, 1, 4, 4, 4)
     masks = [[stream(clip, n)] for n in (2, 5, 1)]

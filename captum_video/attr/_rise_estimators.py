@@ -1,10 +1,12 @@
 """Three estimators of RISE's map ``S(v) = E[f(x * m) m(v)] / p`` from the same masks and scores.
 
-Each takes a stream of random grids and scores (R, M), a row per clip and class, and works at grid
-resolution in float64. None of them keeps a mask.
+Each takes streams of random grids, one per input that has masks of its own, and scores (R, M), a
+row per clip and class; it gives one estimate per stream. It works at grid resolution in float64,
+and keeps no mask.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -26,20 +28,44 @@ class Estimate(NamedTuple):
     r_squared: Tensor | None = None
 
 
-def expectation(masks: RandomGrids, scores: Tensor, with_errors: bool = False) -> Estimate:
+def named(name: str) -> Callable[[Sequence[RandomGrids], Tensor, bool], list[Estimate]]:
+    """The estimator of this name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    known = {"regression": regression, "coverage": coverage, "expectation": expectation}
+    if name not in known:
+        raise ValueError(f"estimator: expected one of {', '.join(known)}, got {name!r}")
+    return known[name]
+
+
+def expectation(
+    streams: Sequence[RandomGrids], scores: Tensor, with_errors: bool = False
+) -> list[Estimate]:
     """``sum_i f_i m_i(v) / (M p)``, as published (arXiv 1806.07421, eq. 6)."""
+    return [_expectation(masks, scores, with_errors) for masks in streams]
+
+
+def _expectation(masks: RandomGrids, scores: Tensor, with_errors: bool) -> Estimate:
     norm = len(masks) * masks.keep_probability
     sums = masks.kept_sum(scores)
     errors = _error_of_sum(masks, scores, sums) / norm if with_errors else None
     return Estimate(sums / norm, errors)
 
 
-def coverage(masks: RandomGrids, scores: Tensor, with_errors: bool = False) -> Estimate:
+def coverage(
+    streams: Sequence[RandomGrids], scores: Tensor, with_errors: bool = False
+) -> list[Estimate]:
     """``sum_i f_i m_i(v) / sum_i m_i(v)``: a constant score gives a constant map.
 
     A voxel that no mask kept carries no evidence: it gets the mean score, and the spread of the
     scores as its error.
     """
+    return [_coverage(masks, scores, with_errors) for masks in streams]
+
+
+def _coverage(masks: RandomGrids, scores: Tensor, with_errors: bool) -> Estimate:
     cover = masks.kept_sum(torch.ones_like(scores[:1]))
     mean = scores.mean(1)[:, None, None, None]
     maps = torch.where(cover > 0, masks.kept_sum(scores) / cover.clamp_min(1e-300), mean)
@@ -53,7 +79,9 @@ def coverage(masks: RandomGrids, scores: Tensor, with_errors: bool = False) -> E
     return Estimate(maps, torch.where(cover > 0, squares.sqrt() / cover.clamp_min(1e-300), spread))
 
 
-def regression(masks: RandomGrids, scores: Tensor, with_errors: bool = False) -> Estimate:
+def regression(
+    streams: Sequence[RandomGrids], scores: Tensor, with_errors: bool = False
+) -> list[Estimate]:
     """The linear part of the score in closed form, and the sampled mean of what is not linear.
 
     Ridge regression of the scores on the masks' values at a lattice of voxels (three per two
@@ -63,35 +91,72 @@ def regression(masks: RandomGrids, scores: Tensor, with_errors: bool = False) ->
 
     With ``f_i = a + b · phi_i + r_i`` and ``phi = m - p`` on the lattice,
     ``S(v) = a + (1 - p) sum_l b_l K_t K_h K_w + sum_i (r_i - mean r) m_i(v) / (M p)``.
+
+    Inputs with masks of their own are fitted together. As their masks are independent, the map of
+    one has no part in another's ``b · phi``, which therefore drops out of the residuals too: what
+    other inputs add to the score is not noise to it.
     """
-    p = masks.keep_probability
-    points = masks.lattice()
-    fit = _Ridge(masks, points, scores)
-    frames, rows, columns = masks.covariances(points, scores.dtype)
-    weights = fit.coefficients.unflatten(1, [len(axis) for axis in points])
-    linear = torch.einsum("rabc,at,bh,cw->rthw", weights, frames, rows, columns)
+    lattice = _Lattice(streams)
+    fit = _Ridge(lattice, scores)
     rest = fit.residuals - fit.residuals.mean(1, keepdim=True)
-    sums = masks.kept_sum(rest)
-    norm = len(masks) * p
-    maps = fit.intercepts[:, None, None, None] + (1 - p) * linear + sums / norm
-    errors = _error_of_sum(masks, rest, sums) / norm if with_errors else None
-    return Estimate(maps, errors, fit.r_squared)
+    level = fit.intercepts[:, None, None, None]
+    found = []
+    for masks, points, weights in zip(
+        streams, lattice.points, fit.coefficients.split(lattice.sizes, dim=1), strict=True
+    ):
+        p = masks.keep_probability
+        frames, rows, columns = masks.covariances(points, scores.dtype)
+        grid = weights.unflatten(1, [len(axis) for axis in points])
+        linear = torch.einsum("rabc,at,bh,cw->rthw", grid, frames, rows, columns)
+        sums, norm = masks.kept_sum(rest), len(masks) * p
+        errors = _error_of_sum(masks, rest, sums) / norm if with_errors else None
+        found.append(Estimate(level + (1 - p) * linear + sums / norm, errors, fit.r_squared))
+    return found
+
+
+class _Lattice:
+    """What the regression sees of mask i: values minus p at lattice points, of all inputs in a row.
+
+    Attributes:
+        points: for each input, voxels along T, H and W.
+        sizes: for each input, how many points.
+    """
+
+    def __init__(self, streams: Sequence[RandomGrids]) -> None:
+        self._streams = streams
+        self.points = [masks.lattice() for masks in streams]
+        self.sizes = [math.prod(len(axis) for axis in points) for points in self.points]
+
+    def __len__(self) -> int:
+        return len(self._streams[0])
+
+    def batches(self) -> list[slice]:
+        """Few masks at a time."""
+        return _batches(self._streams[0])
+
+    def at(self, batch: slice, dtype: torch.dtype) -> Tensor:
+        """Features of these masks: (masks, L)."""
+        parts = [
+            masks.at(points, batch, dtype).flatten(1) - masks.keep_probability
+            for masks, points in zip(self._streams, self.points, strict=True)
+        ]
+        return torch.cat(parts, dim=1)
 
 
 class _Ridge:
     """Ridge regression of scores (R, M) on mask values at lattice points, one penalty per row.
 
     Attributes:
-        coefficients: (R, L), of mask value minus p.
+        coefficients: (R, L), of the features of a `_Lattice`.
         penalties: (R, 1), of the squared coefficients.
         intercepts: (R,), the fitted score of an average mask.
         residuals: (R, M), leave-one-out.
         r_squared: (R,), leave-one-out; 1 where scores do not vary.
     """
 
-    def __init__(self, masks: RandomGrids, points: list[Tensor], scores: Tensor) -> None:
+    def __init__(self, lattice: _Lattice, scores: Tensor) -> None:
         count = scores.shape[1]
-        center, eigenvalues, vectors, cross = self._spectrum(masks, points, scores)
+        center, eigenvalues, vectors, cross = self._spectrum(lattice, scores)
         mean = scores.mean(1)
         rotated = (cross - count * torch.outer(mean, center)) @ vectors
         varies = (scores - mean[:, None]).square().sum(1)
@@ -101,8 +166,8 @@ class _Ridge:
         self.coefficients = rotated_coefficients @ vectors.T
         self.intercepts = mean - self.coefficients @ center
         self.residuals = torch.empty_like(scores)
-        for batch in _batches(masks):
-            features = (_features(masks, points, batch, scores.dtype) - center) @ vectors
+        for batch in lattice.batches():
+            features = (lattice.at(batch, scores.dtype) - center) @ vectors
             leverage = shrunk @ features.square().T + 1 / count
             error = scores[:, batch] - mean[:, None] - rotated_coefficients @ features.T
             self.residuals[:, batch] = error / (1 - leverage).clamp_min(1e-6)
@@ -111,18 +176,15 @@ class _Ridge:
         self.r_squared = torch.where(constant, 1.0, 1 - unexplained / varies.clamp_min(1e-300))
 
     @staticmethod
-    def _spectrum(
-        masks: RandomGrids, points: list[Tensor], scores: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _spectrum(lattice: _Lattice, scores: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Mean of the features (L,), squared singular values (r,) and right singular vectors (L, r).
 
         Of the centred features, by the smaller of their two Gram matrices: nothing kept here grows
         with the number of masks beyond L. Last, the sums of score times feature (R, L).
         """
-        batches = _batches(masks)
-        size = math.prod(len(axis) for axis in points)
-        if len(masks) < size:
-            features = torch.cat([_features(masks, points, b, scores.dtype) for b in batches])
+        size = sum(lattice.sizes)
+        if len(lattice) < size:
+            features = torch.cat([lattice.at(b, scores.dtype) for b in lattice.batches()])
             cross = scores @ features
             center = features.mean(0)
             features -= center
@@ -133,13 +195,13 @@ class _Ridge:
             return center, eigenvalues, vectors, cross
         total, gram = scores.new_zeros(size), scores.new_zeros(size, size)
         cross = scores.new_zeros(len(scores), size)
-        for batch in batches:
-            features = _features(masks, points, batch, scores.dtype)
+        for batch in lattice.batches():
+            features = lattice.at(batch, scores.dtype)
             total += features.sum(0)
             gram.addmm_(features.T, features)
             cross.addmm_(scores[:, batch], features)
-        center = total / len(masks)
-        gram.addr_(center, center, alpha=-len(masks))
+        center = total / len(lattice)
+        gram.addr_(center, center, alpha=-len(lattice))
         eigenvalues, vectors = torch.linalg.eigh(gram)
         return center, eigenvalues.clamp_min(0), vectors, cross
 
@@ -173,10 +235,6 @@ def _batches(masks: RandomGrids) -> list[slice]:
     return [
         slice(start, start + _MASKS_AT_A_TIME) for start in range(0, len(masks), _MASKS_AT_A_TIME)
     ]
-
-
-def _features(masks: RandomGrids, points: list[Tensor], batch: slice, dtype: torch.dtype) -> Tensor:
-    return masks.at(points, batch, dtype).flatten(1) - masks.keep_probability
 
 
 def _error_of_sum(masks: RandomGrids, weights: Tensor, sums: Tensor) -> Tensor:

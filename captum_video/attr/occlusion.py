@@ -13,6 +13,7 @@ from captum_video.clips import (
     Layout,
     clips_of,
     extent_of,
+    per_input,
     spread_over_channels,
     window_of,
 )
@@ -92,8 +93,8 @@ class SpatioTemporalOcclusion(PerturbationAttribution):
             One pass per window, and one for the whole clip; memory of one chunk of clips.
         """
         is_tuple, clips = clips_of(inputs, self.layout)
-        shapes = _per_input(sliding_window_shapes, len(clips))
-        steps = _per_input((None, None, None) if strides is None else strides, len(clips))
+        shapes = per_input(sliding_window_shapes, len(clips), "windows")
+        steps = per_input((None, None, None) if strides is None else strides, len(clips), "strides")
         windows = [
             _windows_of(clip, shape, step)
             for clip, shape, step in zip(clips, shapes, steps, strict=True)
@@ -117,7 +118,7 @@ class SpatioTemporalOcclusion(PerturbationAttribution):
             description="Occlusion",
         )
         drops = scores[:, :1] - scores[:, 1:]
-        per_input = (
+        found = (
             [drops] * len(clips)
             if inputs_together
             else drops.split([len(stream) for stream in windows], dim=1)
@@ -130,7 +131,7 @@ class SpatioTemporalOcclusion(PerturbationAttribution):
                 clip,
                 self.layout,
             )
-            for stream, drop, clip in zip(windows, per_input, clips, strict=True)
+            for stream, drop, clip in zip(windows, found, clips, strict=True)
         )
         return maps if is_tuple else maps[0]
 
@@ -166,12 +167,3 @@ def _filled(sizes: Any, full: Extent) -> Any:
     if not isinstance(sizes, tuple | list) or len(sizes) != len(full):
         return sizes
     return tuple(whole if size is None else size for size, whole in zip(sizes, full, strict=True))
-
-
-def _per_input(shapes: Any, n_inputs: int) -> tuple[Window, ...]:
-    """One triple for all inputs, or one for each."""
-    if isinstance(shapes, tuple | list) and shapes and isinstance(shapes[0], tuple | list):
-        if len(shapes) != n_inputs:
-            raise ValueError(f"windows: expected one per input ({n_inputs}), got {len(shapes)}")
-        return tuple(shapes)
-    return (shapes,) * n_inputs

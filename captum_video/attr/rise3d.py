@@ -12,11 +12,19 @@ from torch import Tensor
 from captum_video._captum import Target, log_usage
 from captum_video.attr import _rise_estimators as estimators
 from captum_video.baselines import Baseline, resolve
-from captum_video.clips import Layout, clips_of, extent_of, map_dtype, spread_over_channels
+from captum_video.clips import (
+    Layout,
+    clips_of,
+    extent_of,
+    map_dtype,
+    per_input,
+    spread_over_channels,
+)
 from captum_video.masks import RandomGrids
 from captum_video.perturb import PerturbationsPerEval, perturbed_scores
 
 Estimator = Literal["regression", "coverage", "expectation"]
+Grid = tuple[int | None, int | None, int | None]
 
 
 @dataclass(frozen=True)
@@ -81,16 +89,16 @@ class RISE3D(PerturbationAttribution):
         perturbations_per_eval: PerturbationsPerEval = "auto",
         show_progress: bool = False,
         *,
-        grid_shape: tuple[int | None, int | None, int | None] = (4, 7, 7),
+        grid_shape: Grid | tuple[Grid, ...] = (4, 7, 7),
         keep_probability: float = 0.5,
         estimator: Estimator = "regression",
         generator: torch.Generator | None = None,
+        inputs_together: bool = True,
     ) -> Tensor | tuple[Tensor, ...]:
         """Draw masks, run the masked clips, and average.
 
         Args:
-            inputs: clips in the declared layout, or a tuple of equally long and large ones, which
-                share their masks.
+            inputs: clips in the declared layout, or a tuple of them (visible and infrared, say).
             baselines: what hides: None (zero), a number, a tensor, a function of
                 `captum_video.baselines`, or one per input.
             target: Captum's `target <https://captum.ai/api/occlusion.html>`_.
@@ -100,29 +108,35 @@ class RISE3D(PerturbationAttribution):
             show_progress: show a progress bar.
             grid_shape: cells over frames, height and width; at most one cell a voxel. None: masks do
                 not vary along that axis, so ``(T, None, None)`` keeps and hides whole frames: a map
-                over time, for two passes of a `FrameWise` encoder per frame.
+                over time, for two passes of a `FrameWise` encoder per frame. Or one such triple per
+                input, where each has masks of its own.
             keep_probability: of a grid node, in (0, 1).
             estimator: see the class.
             generator: draws the masks.
+            inputs_together: keep the same place of all inputs at once: one map of equally long and
+                large inputs. Otherwise every input draws masks of its own, independent of the
+                others', and has its own map, ``E[f m_i(v)] / p``: where in *this* input the evidence
+                is. Then they may differ in frames and pixels.
 
         Returns:
-            Shape of the inputs; the same map over all channels and inputs, in units of the score.
-            Higher: keeping the place raises the score.
+            Shape of the inputs; the same map over all channels, and over all inputs where these are
+            taken together; in units of the score. Higher: keeping the place raises the score.
 
         Raises:
             TypeError: an input of a wrong kind.
-            ValueError: an option out of range, inputs of different extents, clips that are empty or
-                not finite, a target out of range.
+            ValueError: an option out of range, inputs of different extents taken together, clips
+                that are empty or not finite, a target out of range.
 
         Cost:
             ``n_samples`` passes per clip; memory of one chunk of clips, and for the regression of
-            the square of about four times the number of grid cells (20 MiB for 4 x 7 x 7).
+            the square of about four times the number of grid cells (20 MiB for 4 x 7 x 7), of all
+            inputs that have their own.
 
         Randomness:
-            All from ``generator``; None is a generator seeded with 0, so that a call repeats
+            All from ``generator``, input after input; None is a generator seeded with 0, so that a call repeats
             itself. The map does not depend on ``perturbations_per_eval`` or on the other clips.
         """
-        estimate = self.estimate(
+        found: RISEEstimate | tuple[RISEEstimate, ...] = self.estimate(
             inputs,
             baselines,
             target,
@@ -134,9 +148,14 @@ class RISE3D(PerturbationAttribution):
             keep_probability=keep_probability,
             estimator=estimator,
             generator=generator,
+            inputs_together=inputs_together,
         )
         is_tuple, clips = clips_of(inputs, self.layout)
-        maps = tuple(spread_over_channels(estimate.maps, clip, self.layout) for clip in clips)
+        estimates = found if isinstance(found, tuple) else (found,) * len(clips)
+        maps = tuple(
+            spread_over_channels(one.maps, clip, self.layout)
+            for one, clip in zip(estimates, clips, strict=True)
+        )
         return maps if is_tuple else maps[0]
 
     def estimate(
@@ -149,13 +168,14 @@ class RISE3D(PerturbationAttribution):
         perturbations_per_eval: PerturbationsPerEval = "auto",
         show_progress: bool = False,
         *,
-        grid_shape: tuple[int | None, int | None, int | None] = (4, 7, 7),
+        grid_shape: Grid | tuple[Grid, ...] = (4, 7, 7),
         keep_probability: float = 0.5,
         estimator: Estimator = "regression",
         generator: torch.Generator | None = None,
+        inputs_together: bool = True,
         every_output: bool = False,
         standard_errors: bool = False,
-    ) -> RISEEstimate:
+    ) -> Any:
         """Like `attribute`, with the maps of all classes and their errors from the same passes.
 
         Args:
@@ -170,11 +190,14 @@ class RISE3D(PerturbationAttribution):
             keep_probability: of a grid node, in (0, 1).
             estimator: see the class.
             generator: draws the masks.
+            inputs_together: see `attribute`.
             every_output: maps of all K outputs of a model that returns (N, K).
             standard_errors: also estimate the error of every voxel; makes every mask once more.
 
         Returns:
-            Maps (N, K, T, H, W) in the axis order of clips, K = 1 without ``every_output``.
+            A `RISEEstimate`, its maps (N, K, T, H, W) in the axis order of clips, K = 1 without
+            ``every_output``. Where a tuple of inputs is not taken together, a tuple: the estimate of
+            each, with the R² of their one fit.
 
         Raises:
             TypeError: as `attribute`.
@@ -189,28 +212,20 @@ class RISE3D(PerturbationAttribution):
             >>> found.maps.shape, found.standard_errors.shape, found.r_squared.shape
             (torch.Size([1, 4, 4, 8, 8]), torch.Size([1, 4, 4, 8, 8]), torch.Size([1, 4]))
         """
-        estimate_maps = _estimator(estimator)
+        estimate_maps = estimators.named(estimator)
         if every_output and target is not None:
             raise ValueError(f"target: expected None beside every_output, got {target!r}")
-        _, clips = clips_of(inputs, self.layout)
-        extents = {extent_of(clip) for clip in clips}
-        if len(extents) > 1:
-            raise ValueError(
-                f"inputs: masks are shared, so expected one extent, got {sorted(map(str, extents))}"
-            )
-        masks = RandomGrids(
-            extent_of(clips[0]),
-            grid_shape,
-            keep_probability,
-            n_samples,
-            generator or torch.Generator().manual_seed(0),
-            clips[0].device,
-        )
+        is_tuple, clips = clips_of(inputs, self.layout)
+        generator = generator or torch.Generator().manual_seed(0)
+        streams = [
+            RandomGrids(extent_of(clip), grid, keep_probability, n_samples, generator, clip.device)
+            for clip, grid in _drawn_for(clips, grid_shape, inputs_together)
+        ]
         scores = perturbed_scores(
             self.forward_func,
             clips,
             resolve(baselines, clips, self.layout),
-            [[masks] * len(clips)] * len(clips[0]),
+            [streams * len(clips) if inputs_together else streams] * len(clips[0]),
             layout=self.layout,
             target=target,
             every_output=every_output,
@@ -220,49 +235,61 @@ class RISE3D(PerturbationAttribution):
             description="RISE",
         )
         rows = scores.reshape(*scores.shape[:2], -1).mT.double()  # (N, K, M)
-        found = estimate_maps(masks, rows.flatten(0, 1), standard_errors)
-        found, fell_back = _without_useless_fits(found, masks, rows.flatten(0, 1))
+        found = estimate_maps(streams, rows.flatten(0, 1), standard_errors)
+        fell_back = _replace_useless_fits(found, streams, rows.flatten(0, 1))
+        dtype = map_dtype(clips[0].dtype)
+        estimates = tuple(_per_output(one, fell_back, rows.shape[:2], dtype) for one in found)
+        return estimates if is_tuple and not inputs_together else estimates[0]
 
-        def per_output(values: Tensor) -> Tensor:
-            return values.unflatten(0, rows.shape[:2]).to(map_dtype(clips[0].dtype))
 
-        return RISEEstimate(
-            maps=per_output(found.maps),
-            standard_errors=None
-            if found.standard_errors is None
-            else per_output(found.standard_errors),
-            r_squared=None if found.r_squared is None else per_output(found.r_squared),
-            fell_back=fell_back.unflatten(0, rows.shape[:2]),
+def _drawn_for(clips: tuple[Tensor, ...], shapes: Any, together: bool) -> list[tuple[Tensor, Grid]]:
+    """The clips that masks are drawn for, and the grid of each: the first for all, or every one."""
+    if not together:
+        return list(zip(clips, per_input(shapes, len(clips), "grid_shape"), strict=True))
+    extents = {extent_of(clip) for clip in clips}
+    if len(extents) > 1:
+        raise ValueError(
+            f"inputs: masks are shared, so expected one extent, got {sorted(map(str, extents))}; "
+            f"inputs_together=False draws masks for each"
         )
+    return [(clips[0], shapes)]
 
 
-def _estimator(name: Estimator) -> Callable[[RandomGrids, Tensor, bool], estimators.Estimate]:
-    known = {
-        "regression": estimators.regression,
-        "coverage": estimators.coverage,
-        "expectation": estimators.expectation,
-    }
-    if name not in known:
-        raise ValueError(f"estimator: expected one of {', '.join(known)}, got {name!r}")
-    return known[name]
+def _per_output(
+    found: estimators.Estimate, fell_back: Tensor, shape: torch.Size, dtype: torch.dtype
+) -> RISEEstimate:
+    """Rows as clips and outputs (N, K)."""
+
+    def unfolded(values: Tensor) -> Tensor:
+        return values.unflatten(0, shape).to(dtype)
+
+    return RISEEstimate(
+        maps=unfolded(found.maps),
+        standard_errors=None if found.standard_errors is None else unfolded(found.standard_errors),
+        r_squared=None if found.r_squared is None else unfolded(found.r_squared),
+        fell_back=fell_back.unflatten(0, shape),
+    )
 
 
-def _without_useless_fits(
-    found: estimators.Estimate, masks: RandomGrids, scores: Tensor
-) -> tuple[estimators.Estimate, Tensor]:
-    """Put coverage in the place of fits that explain nothing, and say so."""
-    if found.r_squared is None:
-        return found, torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
-    useless = found.r_squared < 0
+def _replace_useless_fits(
+    found: list[estimators.Estimate], streams: list[RandomGrids], scores: Tensor
+) -> Tensor:
+    """Put coverage in the place of fits that explain nothing, and say so; which: (R,)."""
+    r_squared = found[0].r_squared
+    if r_squared is None:
+        return torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
+    useless = r_squared < 0
     if useless.any():
         warnings.warn(
             f"RISE3D: the regression explains nothing of {int(useless.sum())} of {len(useless)} "
-            f"scores (leave-one-out R² down to {found.r_squared.min():.2f}); the coverage estimator "
+            f"scores (leave-one-out R² down to {r_squared.min():.2f}); the coverage estimator "
             f"is used there. More masks or a coarser grid make a fit possible.",
             stacklevel=5,
         )
-        instead = estimators.coverage(masks, scores[useless], found.standard_errors is not None)
-        found.maps[useless] = instead.maps
-        if found.standard_errors is not None and instead.standard_errors is not None:
-            found.standard_errors[useless] = instead.standard_errors
-    return found, useless
+        with_errors = found[0].standard_errors is not None
+        instead = estimators.coverage(streams, scores[useless], with_errors)
+        for one, other in zip(found, instead, strict=True):
+            one.maps[useless] = other.maps
+            if one.standard_errors is not None and other.standard_errors is not None:
+                one.standard_errors[useless] = other.standard_errors
+    return useless

@@ -40,12 +40,12 @@ class ClipRunner:
         return outputs
 
     def _blend(self, stretch: Stretch, rows: slice) -> None:
-        for i, stream in enumerate(self.job.masks[stretch.clip]):
-            clip, out = self.job.clips[i][stretch.clip], self._buffers[i][rows]
-            if stream is None:
+        for i, clips in enumerate(self.job.clips):
+            clip, out = clips[stretch.clip], self._buffers[i][rows]
+            mask = self.job.mask(i, stretch)
+            if mask is None:
                 out.copy_(clip)
             else:
-                mask = stream[stretch.start : stretch.stop].to(clip)
                 torch.lerp(self.job.baseline(i, stretch.clip), clip, mask, out=out)
 
     def release(self) -> None:

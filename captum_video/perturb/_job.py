@@ -18,6 +18,14 @@ Streams = Sequence[MaskStream | None]
 """One stream per input; None leaves that input as it is."""
 
 
+class Stretch(NamedTuple):
+    """Masks ``start`` to ``stop`` of one clip."""
+
+    clip: int
+    start: int
+    stop: int
+
+
 class Job(NamedTuple):
     """One call of the engine."""
 
@@ -32,13 +40,24 @@ class Job(NamedTuple):
         """What hides input i of a clip: (C, T, H, W)."""
         return self.baselines[i][clip if len(self.baselines[i]) > 1 else 0]
 
+    def mask(self, i: int, stretch: Stretch) -> Tensor | None:
+        """Masks (stop - start, 1, T, H, W) of input i; None leaves it as it is.
 
-class Stretch(NamedTuple):
-    """Masks ``start`` to ``stop`` of one clip."""
-
-    clip: int
-    start: int
-    stop: int
+        Raises:
+            ValueError: masks of another extent than the input, such as one stream for two inputs of
+                different lengths; broadcasting would lay them over the wrong frames.
+        """
+        stream = self.masks[stretch.clip][i]
+        if stream is None:
+            return None
+        mask = stream[stretch.start : stretch.stop].to(self.clips[i])
+        expected = (stretch.stop - stretch.start, 1, *self.clips[i].shape[2:])
+        if mask.shape != expected:
+            raise ValueError(
+                f"masks of inputs[{i}]: expected (masks, 1, T, H, W) = {expected}, got "
+                f"{tuple(mask.shape)}; inputs of different extents need masks of their own"
+            )
+        return mask
 
 
 def stretches_of(first: int, last: int, ends: list[int]) -> list[Stretch]:

@@ -162,7 +162,7 @@ def test_estimators_equal_sums_over_masks_that_are_kept(estimator):
     scores = torch.rand(2, count, dtype=torch.float64, generator=seeded(5))
     every = masks[:][:, 0].double()
     sums = torch.einsum("rk,kthw->rthw", scores, every)
-    found = getattr(_rise_estimators, estimator)(masks, scores, with_errors=True)
+    (found,) = getattr(_rise_estimators, estimator)([masks], scores, with_errors=True)
     if estimator == "expectation":
         expected = sums / (count * 0.4)
         terms = scores[:, :, None, None, None] * every / 0.4
@@ -172,7 +172,7 @@ def test_estimators_equal_sums_over_masks_that_are_kept(estimator):
         gaps = (scores[:, :, None, None, None] - expected[:, None]) * every
         errors = gaps.square().sum(1).sqrt() / every.sum(0)
     else:  # what is not linear averages to 0 over masks, in expectation: see the tests above
-        fit = _rise_estimators._Ridge(masks, masks.lattice(), scores)
+        fit = _rise_estimators._Ridge(_rise_estimators._Lattice([masks]), scores)
         rest = fit.residuals - fit.residuals.mean(1, keepdim=True)
         expected = None
         terms = rest[:, :, None, None, None] * every / 0.4
@@ -188,7 +188,7 @@ def test_ridge_residuals_are_those_of_leaving_one_out():
     features = masks.at(points, slice(None), torch.float64).flatten(1) - 0.5
     scores = (features @ torch.randn(features.shape[1], 1, dtype=torch.float64)).T
     scores = scores + 0.3 * torch.randn(1, 30, dtype=torch.float64)
-    fit = _rise_estimators._Ridge(masks, points, scores)
+    fit = _rise_estimators._Ridge(_rise_estimators._Lattice([masks]), scores)
     expected = oracles.ridge_leave_one_out(
         features.numpy(), scores[0].numpy(), fit.penalties.item()
     )
@@ -297,6 +297,178 @@ def test_several_inputs_share_masks():
     torch.testing.assert_close(both[1], one[:, 2:], atol=1e-5, rtol=1e-5)
     with pytest.raises(ValueError, match=r"one extent, got \['\(4, 3, 3\)', '\(4, 6, 6\)'\]"):
         RISE3D(model).attribute((inputs[0], inputs[1][..., :3, :3]), **options)
+
+
+class Added(torch.nn.Module):
+    """Two linear streams, of clips of any two extents; maybe bent."""
+
+    def __init__(self, first, second, bend=None):
+        super().__init__()
+        self.streams = torch.nn.ModuleList([Linear3D(first), Linear3D(second)])
+        self.bend = bend or (lambda total: total)
+
+    def forward(self, a, b):
+        return self.bend(self.streams[0](a) + self.streams[1](b))
+
+
+def two_streams(seed=3):
+    """Visible and infrared, shorter and smaller, and the weights of linear streams."""
+    shapes = (1, 2, 4, 6, 5), (1, 1, 3, 4, 4)
+    generator = seeded(seed)
+    clips = tuple(torch.rand(shape, generator=generator) for shape in shapes)
+    return clips, tuple(torch.randn(shape, generator=generator) for shape in shapes)
+
+
+def exact_maps(weights, clips, grid, keep):
+    """E[f m_i(v)] / p for each input of a sum of linear streams."""
+    masks = [RandomGrids(extent_of(clip), grid, keep, 1, seeded()) for clip in clips]
+    own = [exact_map(*three) for three in zip(weights, clips, masks, strict=True)]
+    levels = [keep * (w * clip).sum().double() for w, clip in zip(weights, clips, strict=True)]
+    return [one + sum(levels) - level for one, level in zip(own, levels, strict=True)]
+
+
+def errors_of_fits(clips, weights, grid, count, seed, keep=0.4):
+    """Mean relative error of the maps of two streams, fitted together, each alone, and not at all."""
+    generator = seeded(seed)
+    streams = [RandomGrids(extent_of(c), grid, keep, count, generator) for c in clips]
+    masked = [m[:] * clip for m, clip in zip(streams, clips, strict=True)]
+    scores = Added(*weights)(*masked).T.double()
+    found = {
+        "joint": _rise_estimators.regression(streams, scores),
+        "alone": [_rise_estimators.regression([one], scores)[0] for one in streams],
+        "coverage": _rise_estimators.coverage(streams, scores),
+    }
+    truth = exact_maps(weights, clips, grid, keep)
+    return {
+        name: np.mean([relative_error(m.maps[0], t) for m, t in zip(maps, truth, strict=True)])
+        for name, maps in found.items()
+    }
+
+
+def test_inputs_on_their_own_share_one_fit():
+    """On a sum of streams the other stream is noise to a fit of one, and none to the joint fit."""
+    every = [errors_of_fits(*two_streams(), (2, 3, 3), 300, seed) for seed in range(5)]
+    errors = {name: np.mean([one[name] for one in every]) for name in every[0]}
+    assert errors["joint"] < errors["alone"] / 8
+    assert errors["joint"] < errors["coverage"] / 8
+
+
+def test_the_joint_fit_of_cells_that_are_voxels_is_exact():
+    clips, weights = two_streams()
+    small, few = (tuple(x[:, :, :2, :3, :3] for x in one) for one in (clips, weights))
+    errors = errors_of_fits(small, few, (2, 3, 3), 400, seed=0)
+    assert errors["joint"] < 1e-9
+    assert errors["alone"] > 0.01
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("bend", [None, lambda total: (total / 4).exp()], ids=["linear", "bent"])
+def test_maps_of_inputs_on_their_own_are_right_on_average(estimator, bend):
+    clips, weights = two_streams()
+    options = {"grid_shape": (2, 2, 2), "keep_probability": 0.4, "inputs_together": False}
+    rise = RISE3D(Added(*weights, bend))
+    if bend is None:
+        truth = exact_maps(weights, clips, (2, 2, 2), 0.4)
+    else:
+        truth = rise.attribute(
+            clips, target=0, n_samples=60_000, estimator="expectation", **options
+        )
+        truth = [one[0, 0] for one in truth]
+    found = [
+        rise.attribute(
+            clips, target=0, n_samples=300, estimator=estimator, generator=seeded(s), **options
+        )
+        for s in range(40)
+    ]
+    for i, true in enumerate(truth):
+        maps = torch.stack([one[i][0, 0] for one in found]).double()
+        # The mean of 40 draws is 40 times nearer than one; the truth's own error is part of it.
+        one_draw = np.mean([relative_error(draw, true) for draw in maps])
+        assert relative_error(maps.mean(0), true) < 4 * one_draw / 40 + 0.03
+        assert relative_error(maps.mean(0), true) < 0.5
+
+
+def test_masks_of_inputs_are_drawn_one_input_after_the_other():
+    clips, weights = two_streams()
+    model, count = Added(*weights, torch.tanh), 50
+    grids = ((2, 2, 2), (3, 2, 1))
+    found = RISE3D(model).estimate(
+        clips,
+        target=0,
+        n_samples=count,
+        grid_shape=grids,
+        estimator="expectation",
+        generator=seeded(8),
+        standard_errors=True,
+        inputs_together=False,
+    )
+    generator = seeded(8)
+    masks = [
+        RandomGrids(extent_of(clip), grid, 0.5, count, generator)[:]
+        for clip, grid in zip(clips, grids, strict=True)
+    ]
+    scores = [
+        model(*(m[i] * clip for m, clip in zip(masks, clips, strict=True)))[0, 0]
+        for i in range(count)
+    ]
+    for one, mask in zip(found, masks, strict=True):
+        expected = sum(s * m for s, m in zip(scores, mask, strict=True)) / (count * 0.5)
+        torch.testing.assert_close(one.maps[0], expected, atol=1e-5, rtol=1e-5)
+        assert one.standard_errors.shape == one.maps.shape
+        assert one.r_squared is None
+
+
+def test_where_and_in_which_input_the_evidence_is():
+    """Only one place of the infrared counts; the map of the visible is flat, up to what is fitted."""
+    visible, infrared = torch.rand(1, 2, 4, 6, 6), torch.rand(1, 1, 4, 6, 6) + 1
+
+    def model(a, b):
+        return b[:, 0, 2, 1:3, 1:3].sum((1, 2)) + 0 * a.sum((1, 2, 3, 4))
+
+    maps = RISE3D(model).attribute(
+        (visible, infrared), n_samples=500, grid_shape=(4, 6, 6), inputs_together=False
+    )
+    spread = [one.amax() - one.amin() for one in maps]
+    assert spread[0] < 1e-4 * spread[1]
+    strongest = maps[1][0, 0].flatten().topk(4).indices
+    assert set(strongest.tolist()) == {2 * 36 + 6 * y + x for y in (1, 2) for x in (1, 2)}
+
+
+def test_one_input_has_no_others_to_be_taken_with():
+    model, clip = TinyNet3D().eval(), torch.rand(2, 2, 4, 6, 6)
+    rise, options = RISE3D(model), {"target": 1, "n_samples": 60, "grid_shape": (2, 2, 2)}
+    expected = rise.estimate(clip, **options)
+    found = rise.estimate(clip, inputs_together=False, **options)
+    assert torch.equal(found.maps, expected.maps)
+    (found,) = rise.estimate((clip,), inputs_together=False, **options)
+    assert torch.equal(found.maps, expected.maps)
+
+
+def test_useless_fits_of_several_inputs_fall_back_in_each():
+    values = torch.randn(60, generator=seeded(2))
+    clips, _ = two_streams()
+    options = {"n_samples": 60, "grid_shape": (2, 3, 3), "inputs_together": False}
+    options["perturbations_per_eval"] = 60
+    rise = RISE3D(lambda a, b: values)
+    with pytest.warns(UserWarning, match="explains nothing of 1 of 1 scores"):
+        found = rise.estimate(clips, standard_errors=True, **options)
+    coverage = rise.estimate(clips, estimator="coverage", standard_errors=True, **options)
+    for one, other in zip(found, coverage, strict=True):
+        assert one.fell_back.all()
+        assert torch.equal(one.maps, other.maps)
+        assert torch.equal(one.standard_errors, other.standard_errors)
+
+
+def test_grids_of_inputs_are_counted():
+    clips, weights = two_streams()
+    with pytest.raises(ValueError, match=r"grid_shape: expected one per input \(2\), got 3"):
+        RISE3D(Added(*weights)).attribute(
+            clips, target=0, grid_shape=((2, 2, 2),) * 3, inputs_together=False
+        )
+    with pytest.raises(ValueError, match=r"grid_shape \(4, 2, 2\) exceeds clip \(3, 4, 4\)"):
+        RISE3D(Added(*weights)).attribute(
+            clips, target=0, grid_shape=(4, 2, 2), inputs_together=False
+        )
 
 
 @pytest.mark.parametrize(
