@@ -247,3 +247,70 @@ def energy_inside(values: list[float], mask: list[float]) -> float:
     if total == 0:
         return sum(mask) / len(mask)
     return sum(v * m for v, m in zip(values, mask, strict=True) if v > 0) / total
+
+
+def trilinear(values: np.ndarray, extent) -> np.ndarray:
+    """Resize (T, H, W) axis by axis, voxel centres on voxel centres, borders repeated."""
+    for axis, length in enumerate(extent):
+        old = values.shape[axis]
+        slices = []
+        for i in range(length):
+            position = max((i + 0.5) * old / length - 0.5, 0.0)
+            low = min(int(position), old - 1)
+            share = position - low
+            first, second = (np.take(values, min(k, old - 1), axis) for k in (low, low + 1))
+            slices.append((1 - share) * first + share * second)
+        values = np.stack(slices, axis)
+    return values
+
+
+def sidu(
+    f, clips: list[Tensor], maps: Tensor, target: int, *, rule="threshold", level=0.0,
+    width=0.25, softmax=True, hides=None, baseline=0.0,
+) -> list[np.ndarray]:  # fmt: skip
+    """SIDU of one clip, mask by mask: a map (T, H, W) per input; all in float64.
+
+    ``clips`` are the inputs (C, T, H, W), ``f`` takes them and gives (classes,), ``maps`` (K, ...) are
+    the layer's; ``hides`` is the one input that masks hide in, None for all.
+    """
+
+    def predict(inputs) -> list[float]:
+        scores = [float(score) for score in f(*inputs)]
+        if not softmax:
+            return scores
+        parts = [math.exp(score - max(scores)) for score in scores]
+        return [part / sum(parts) for part in parts]
+
+    features = [one.double().numpy() for one in maps]
+    if rule == "quantile":
+        varying = [one for one in features if one.min() < one.max()]
+        ordered = sorted(value for one in varying for value in one.flatten().tolist())
+        level = ordered[int(level * (len(ordered) - 1))]
+    small = []
+    for one in features:
+        if rule == "soft":
+            span = one.max() - one.min()
+            one = (one - one.min()) / span if span > 0 else np.zeros_like(one)
+        else:
+            one = (one > level).astype(float)
+        if one.max() > 0:
+            small.append(one)
+    masks = [[trilinear(one, clip.shape[1:]) for clip in clips] for one in small]
+    predictions = []
+    for mask in masks:
+        shown = [
+            clip if hides not in (None, i)
+            else baseline + torch.from_numpy(m).to(clip) * (clip - baseline)
+            for i, (clip, m) in enumerate(zip(clips, mask, strict=True))
+        ]  # fmt: skip
+        predictions.append(predict(shown))
+    whole = predict(clips)
+    distances = [sum(math.dist(one, other) for other in predictions) for one in predictions]
+    low, high = min(distances), max(distances)
+    sums = [np.zeros(clip.shape[1:]) for clip in clips]
+    for mask, one, far in zip(masks, predictions, distances, strict=True):
+        similar = math.sqrt(math.exp(-((one[target] - whole[target]) ** 2) / width**2))
+        unique = (far - low) / (high - low) if high - low > 1e-9 else 1.0
+        for total, m in zip(sums, mask, strict=True):
+            total += similar * unique * m / len(masks)
+    return sums

@@ -129,8 +129,9 @@ def test_feature_maps_follow_their_rule():
     assert hard[:].reshape(2, 2).tolist() == [[0, 1], [1, 1]]
     soft = FeatureMaps(maps, extent, soft=True)
     assert soft[:].reshape(2, 2).tolist() == [[0, 1], [1, 0]]
-    half = FeatureMaps(maps, extent, quantile=0.5)  # the third of six values is 0
-    assert half[:].reshape(2, 2).tolist() == [[0, 1], [1, 1]]
+    half = FeatureMaps(maps, extent, quantile=0.5)  # the second of 0, 1, 2, 4 is 1
+    assert half.channels.tolist() == [2]
+    assert half[:].reshape(1, 2).tolist() == [[1, 1]]
 
 
 def test_feature_maps_adjoint_at_map_size():
@@ -166,7 +167,17 @@ def test_prefixes_grow_by_rank():
         (lambda e: FeatureMaps(torch.rand(1, 1, 1, 1), e), "exactly one of"),
         (lambda e: FeatureMaps(torch.rand(1, 1, 1, 1), e, quantile=1.0), "0 <= quantile < 1"),
         (lambda e: FeatureMaps(torch.rand(1, 1, 1), e, soft=True), r"expected \(K, T, H, W\)"),
-        (lambda e: FeatureMaps(torch.rand(1, 1, 1, 1), e, threshold=2.0), "no map keeps anything"),
+        (
+            lambda e: FeatureMaps(torch.ones(1, 1, 1, 1), e, threshold=2.0),
+            "no map keeps anything; the largest value is 1, expected one above 2",
+        ),
+        (lambda e: FeatureMaps(torch.ones(3, 2, 2, 2), e, quantile=0.5), "one value everywhere"),
+        (lambda e: FeatureMaps(torch.ones(3, 2, 2, 2), e, soft=True), "one value everywhere"),
+        (lambda e: FeatureMaps(torch.rand(1, 1, 1, 1), e, threshold=torch.nan), "a finite number"),
+        (
+            lambda e: FeatureMaps(torch.full((1, 1, 1, 2), torch.nan), e, threshold=0.1),
+            "activations: expected finite values",
+        ),
     ],
 )
 def test_bad_streams_say_why(make, message):

@@ -5,10 +5,12 @@ from captum_video.attr.gradcam3d import GradCAM3D
 from captum_video.attr.input_cell import InputCellAttribution
 from captum_video.attr.occlusion import SpatioTemporalOcclusion
 from captum_video.attr.rise3d import RISE3D, RISEEstimate
+from captum_video.attr.sidu3d import SIDU3D
 from captum_video.attr.temporal_saliency_rescaling import TemporalSaliencyRescaling
 
 __all__ = [
     "RISE3D",
+    "SIDU3D",
     "GradCAM3D",
     "InputCellAttribution",
     "LayerCandidate",

@@ -1,7 +1,6 @@
 """Grad-CAM over space and time."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -10,14 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from captum_video._captum import Target, arguments_of, forward, log_usage, select, take_target
+from captum_video.attr._activations import as_clips, recording
 from captum_video.attr._layers import find_layer
-from captum_video.clips import (
-    Layout,
-    clips_of,
-    extent_of,
-    map_dtype,
-    spread_over_channels,
-)
+from captum_video.clips import Layout, clips_of, extent_of, spread_over_channels
 
 Weighting = Literal["clip", "frame", "voxel", "plusplus"]
 Relu = Literal["sum", "channel"] | None
@@ -114,14 +108,14 @@ class GradCAM3D(LayerAttribution, GradientAttribution):
         n_clips = len(clips[0])
         tensors = inputs if isinstance(inputs, tuple) else (inputs,)
         arguments = arguments_of(additional_forward_args, n_clips)
-        with _graph_from(self.layer, attribute_to_layer_input) as captured:
+        with recording(self.layer, attribute_to_layer_input, graph=True) as captured:
             detached = tuple(x.detach() for x in tensors)
             outputs = forward(self.forward_func, detached, arguments, gradients=True)
             row_target = take_target(target, range(n_clips), n_clips)
             score = select(outputs, row_target, n_clips)
+            activations = as_clips(captured, self.activation_layout, n_clips)
             gradients = _gradients(score, captured)
-        activations = _as_clips(captured, self.activation_layout, n_clips)
-        slopes = _as_clips(gradients, self.activation_layout, n_clips)
+        slopes = as_clips(gradients, self.activation_layout, n_clips)
         cam = self._combine(activations, slopes)
         maps = tuple(
             spread_over_channels(
@@ -155,42 +149,7 @@ def _weights(activations: Tensor, slopes: Tensor, weighting: Weighting) -> Tenso
     return (alpha * slopes.relu()).sum((2, 3, 4), keepdim=True)
 
 
-@contextmanager
-def _graph_from(layer: nn.Module, at_input: bool) -> Iterator[list[Tensor]]:
-    """Record the autograd graph from this layer upward only; yields what it gave, call by call."""
-    captured: list[Tensor] = []
-
-    def cut(tensor: Any) -> Tensor:
-        if not isinstance(tensor, Tensor):
-            raise TypeError(
-                f"layer {type(layer).__name__}: expected a tensor, got {type(tensor).__name__}"
-            )
-        leaf = tensor.detach().requires_grad_()
-        captured.append(leaf)
-        torch.set_grad_enabled(True)  # the context below puts back what was found
-        return leaf.clone()  # so that the network may go on in place
-
-    def before(module: nn.Module, args: tuple) -> tuple:
-        if not args:
-            raise TypeError(f"layer {type(layer).__name__}: expected a positional input, got none")
-        return (cut(args[0]), *args[1:])
-
-    def after(module: nn.Module, args: tuple, output: Any) -> Tensor:
-        return cut(output)
-
-    hook = (
-        layer.register_forward_pre_hook(before) if at_input else layer.register_forward_hook(after)
-    )
-    try:
-        with torch.inference_mode(False), torch.no_grad():
-            yield captured
-    finally:
-        hook.remove()
-
-
 def _gradients(score: Tensor, captured: list[Tensor]) -> list[Tensor]:
-    if not captured:
-        raise ValueError("layer: it did not run in the forward pass; see layer_candidates")
     if not score.requires_grad:
         raise ValueError(
             "layer: the score does not depend on it by a differentiable path (is what follows it "
@@ -203,15 +162,3 @@ def _gradients(score: Tensor, captured: list[Tensor]) -> list[Tensor]:
         torch.zeros_like(leaf) if gradient is None else gradient
         for leaf, gradient in zip(captured, gradients, strict=True)
     ]
-
-
-def _as_clips(calls: list[Tensor], layout: Layout, n_clips: int) -> Tensor:
-    """What a layer gave in one forward pass, as (N, C, T', H', W')."""
-    calls = [call.detach().to(map_dtype(call.dtype)) for call in calls]
-    if len(calls) > 1 and layout.has("t"):
-        raise ValueError(
-            f"activation_layout {layout.pattern!r}: the layer ran {len(calls)} times; for one call "
-            f"per frame declare a layout without t, such as 'n c h w'"
-        )
-    clips = [layout.to_clip(call, "activation", n=n_clips) for call in calls]
-    return torch.cat(clips, dim=2)

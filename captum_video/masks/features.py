@@ -1,5 +1,7 @@
 """Feature maps: what a layer of the network sees, as masks."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -14,13 +16,15 @@ class FeatureMaps:
         activations: (K, T', H', W') of one clip.
         extent: size of the clip, to which masks are upsampled (trilinear).
         threshold: hard masks keep where a map exceeds this value; its scale is the network's.
-        quantile: or where it exceeds this quantile of all maps of the clip, in [0, 1).
+        quantile: or where it exceeds this quantile, in [0, 1), of all maps of the clip that are not
+            one value everywhere: dead channels move no threshold.
         soft: or the maps themselves, each scaled to [0, 1]. Give exactly one of the three.
 
     Maps that keep nothing are dropped; ``channels`` tells which are left.
 
     Raises:
-        ValueError: not exactly one rule, a quantile out of range, or no map that keeps anything.
+        ValueError: not exactly one rule, one out of range, activations that are not finite, or no
+            map that keeps anything.
 
     Example:
         >>> import torch
@@ -46,16 +50,14 @@ class FeatureMaps:
             raise ValueError(
                 f"activations: expected (K, T, H, W) of one clip, got {tuple(activations.shape)}"
             )
-        if soft:
-            low, high = activations.amin((1, 2, 3), True), activations.amax((1, 2, 3), True)
-            maps = (activations - low) / (high - low).clamp_min(torch.finfo(low.dtype).tiny)
-        else:
-            if quantile is not None:
-                threshold = _quantile(activations, quantile)
-            maps = (activations > activations.new_tensor(threshold)).float()
+        if not torch.isfinite(activations).all():
+            raise ValueError("activations: expected finite values, got NaN or infinity")
+        if quantile is not None:
+            threshold = _quantile(activations, quantile)
+        maps = _scaled(activations) if threshold is None else _above(activations, threshold)
         self.channels = maps.flatten(1).any(1).nonzero().flatten()
         if len(self.channels) == 0:
-            raise ValueError("feature maps: no map keeps anything; lower the threshold")
+            raise ValueError(f"feature maps: no map keeps anything; {_why(activations, threshold)}")
         self._maps = maps[self.channels].float()
         self._extent = extent
 
@@ -82,8 +84,28 @@ class FeatureMaps:
         )[:, 0]
 
 
+def _scaled(activations: Tensor) -> Tensor:
+    low, high = activations.amin((1, 2, 3), True), activations.amax((1, 2, 3), True)
+    return (activations - low) / (high - low).clamp_min(torch.finfo(low.dtype).tiny)
+
+
+def _above(activations: Tensor, threshold: float) -> Tensor:
+    if not math.isfinite(threshold):
+        raise ValueError(f"threshold: expected a finite number, got {threshold}")
+    return (activations > activations.new_tensor(threshold)).float()
+
+
+def _why(activations: Tensor, threshold: float | None) -> str:
+    if threshold is None:
+        return "each has one value everywhere"
+    return f"the largest value is {activations.max():.3g}, expected one above {threshold:.3g}"
+
+
 def _quantile(activations: Tensor, quantile: float) -> float:
     if not 0 <= quantile < 1:
         raise ValueError(f"quantile: expected 0 <= quantile < 1, got {quantile}")
-    rank = int(quantile * (activations.numel() - 1)) + 1
-    return activations.flatten().kthvalue(rank).values.item()
+    maps = activations.flatten(1)
+    alive = maps[maps.amin(1) < maps.amax(1)].flatten()
+    if len(alive) == 0:
+        raise ValueError(f"feature maps: no map keeps anything; {_why(activations, None)}")
+    return alive.kthvalue(int(quantile * (len(alive) - 1)) + 1).values.item()

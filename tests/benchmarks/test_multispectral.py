@@ -269,9 +269,14 @@ def test_the_command_prints_tables_and_verdicts_and_keeps_all(study: tuple[Path,
     assert len(cells) == 2 * 3 * 2 + 4
     # every cell explains the same scenes
     mapped = rows[rows["measure"] == HALF]
-    assert mapped.groupby(["network", "trained on", "tested on"])["scene"].unique().map(
-        sorted
-    ).map(tuple).nunique() == 1
+    assert (
+        mapped.groupby(["network", "trained on", "tested on"])["scene"]
+        .unique()
+        .map(sorted)
+        .map(tuple)
+        .nunique()
+        == 1
+    )
     shares = rows[rows["measure"].str.startswith("Shapley")]
     assert len(shares) == 4 * 2 * mapped_scenes(rows)
 
@@ -291,9 +296,7 @@ def test_the_table_is_reproducible_to_the_digit(
     first, _ = study
     second = tmp_path / "second"
     torch.rand(3)
-    command(
-        "multispectral", "--config", tiny, "--root", scenes, "--out", second, "--device", "cpu"
-    )
+    command("multispectral", "--config", tiny, "--root", scenes, "--out", second, "--device", "cpu")
     for name in ("rows.csv", "summary.csv", "verdicts.csv", "report.md"):
         assert (second / name).read_bytes() == (first / name).read_bytes(), name
 
