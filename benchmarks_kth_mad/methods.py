@@ -69,16 +69,45 @@ Method = Callable[[VideoClassifier, Clips, Tensor, Options], Clips]
 
 def gradcam(model: VideoClassifier, clips: Clips, target: Tensor, options: Options) -> Clips:
     """Grad-CAM at the last layer with a map over space and time, or at the one asked for."""
-    candidates = layer_candidates(model, tuple(clip[:1] for clip in clips))
-    if options.layer is None:
-        chosen = _last_spatiotemporal(candidates)
-        name, layout = chosen.name, chosen.activation_layout
-    else:
-        layouts = {layer.name: layer.activation_layout for layer in candidates}
-        name, layout = options.layer, layouts.get(options.layer, "n c t h w")
     relu: Literal["sum", "channel"] = "channel" if options.compat == "icpr2022" else "sum"
-    method = GradCAM3D(model, name, activation_layout=layout, relu=relu)
-    return inputs_of(method.attribute(clips, target))
+
+    def of_layer(layer: LayerCandidate) -> Clips:
+        method = GradCAM3D(
+            model, layer.name, activation_layout=layer.activation_layout, relu=relu
+        )
+        return inputs_of(method.attribute(clips, target))
+
+    return _of_own_layer(of_layer, model, clips, options)
+
+
+def _of_own_layer(
+    maps_of: Callable[[LayerCandidate], Clips],
+    model: VideoClassifier,
+    clips: Clips,
+    options: Options,
+) -> Clips:
+    """For each input the map of its own stream's layer, or of the one layer that all inputs share."""
+    layers = _layers(model, clips, options)
+    found = {layer: maps_of(layer) for layer in dict.fromkeys(layers)}
+    return tuple(found[layer][number] for number, layer in enumerate(layers))
+
+
+def _layers(model: VideoClassifier, clips: Clips, options: Options) -> list[LayerCandidate]:
+    """The layer of each input."""
+    candidates = layer_candidates(model, tuple(clip[:1] for clip in clips))
+    if options.layer is not None:
+        found = {layer.name: layer for layer in candidates}
+        unknown = LayerCandidate(options.layer, 0, extent_of(clips[0]), "n c t h w")
+        return [found.get(options.layer, unknown)] * len(clips)
+    if len(model.streams) == 1:
+        return [_last_spatiotemporal(candidates)] * len(clips)
+    names = {module: name for name, module in model.named_modules()}
+    return [
+        _last_spatiotemporal(
+            [layer for layer in candidates if layer.name.startswith(f"{names[stream]}.")]
+        )
+        for stream in model.streams
+    ]
 
 
 def gradient(model: VideoClassifier, clips: Clips, target: Tensor, options: Options) -> Clips:
