@@ -16,7 +16,12 @@ class Units:
     """What is ranked, in which order, and in how many steps."""
 
     def __init__(
-        self, unit: Unit, n_steps: int, order: Order, cell_shape: tuple[int, int, int]
+        self,
+        unit: Unit,
+        n_steps: int,
+        order: Order,
+        cell_shape: tuple[int, int, int],
+        inputs_together: bool = False,
     ) -> None:
         if unit not in ("voxel", "cell", "frame"):
             raise ValueError(f"unit: expected 'voxel', 'cell' or 'frame', got {unit!r}")
@@ -26,6 +31,7 @@ class Units:
             raise ValueError(f"n_steps: expected at least 1, got {n_steps!r}")
         self.n_steps = n_steps
         self.best_first = order == "most"
+        self.inputs_together = inputs_together
         self._cell = window_of(cell_shape, "cell_shape")
         self._unit = unit
 
@@ -70,11 +76,26 @@ def ranks_of(maps: list[Tensor], units: Units) -> list[Tensor]:
 
     Args:
         maps: one (T, H, W) per input.
-        units: what is ranked.
+        units: what is ranked: units of each input, or those of all inputs by the sum of their maps.
 
     Returns:
         One (T, H, W) per input, int32.
+
+    Raises:
+        ValueError: inputs of different extents taken together.
     """
+    if units.inputs_together:
+        extents = {extent_of(one) for one in maps}
+        if len(extents) > 1:
+            raise ValueError(
+                f"inputs: units of all come in together, so expected one extent, got "
+                f"{sorted(map(str, extents))}; inputs_together=False ranks the units of each"
+            )
+        return _ranks_of([torch.stack(maps).sum(0)], units) * len(maps)
+    return _ranks_of(maps, units)
+
+
+def _ranks_of(maps: list[Tensor], units: Units) -> list[Tensor]:
     pooled = []
     for one in maps:
         block = tuple(units.block(extent_of(one)))

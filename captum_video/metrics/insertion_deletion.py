@@ -33,13 +33,16 @@ def insertion(
     order: Order = "most",
     activation: Activation = "softmax",
     cell_shape: tuple[int, int, int] = (1, 16, 16),
+    inputs_together: bool = False,
 ) -> Curve:
     """The score while a map's units are put into a baseline clip, best first. Higher is better.
 
     At step s the ``round(s U / S)`` first of U units show the clip and the others the baseline; both
     ends are included (Petsiuk et al., arXiv 1806.07421, sec. 4). Units are ranked by the mean of the
     map in them, summed over channels; of equal ones the earlier in (input, frame, row, column)
-    counts as the more important. The units of several inputs share one ranking.
+    counts as the more important. Of several inputs, the units of all share one ranking and come in one
+    by one, so that what a map says about *which* input counts too; ``inputs_together`` asks for the
+    place alone.
 
     Args:
         forward_func: the model, or any function that returns (N,) or (N, classes).
@@ -56,6 +59,8 @@ def insertion(
         order: ``"most"`` or ``"least"`` important first.
         activation: ``"softmax"`` over the outputs before the target is chosen, or None.
         cell_shape: frames, height and width of a cell; cells at the far border are cut there.
+        inputs_together: put in the same unit of all inputs at once, ranked by the sum of their maps;
+            for equally long and large inputs.
 
     Returns:
         Fractions (S+1,), scores (N, S+1), area (N,).
@@ -63,7 +68,7 @@ def insertion(
     Raises:
         TypeError: an input, map or baseline of a wrong kind.
         ValueError: maps of another shape, or not finite; an option out of range; no target where the
-            model has several outputs.
+            model has several outputs; inputs of different extents taken together.
 
     Cost:
         S + 1 passes per clip; memory of one chunk of clips, and the ranks.
@@ -92,7 +97,7 @@ def insertion(
         show_progress,
         inserts=True,
         layout=Layout.of(layout),
-        units=Units(unit, n_steps, order, cell_shape),
+        units=Units(unit, n_steps, order, cell_shape, inputs_together),
         activation=activation_of(activation),
     )
 
@@ -113,6 +118,7 @@ def deletion(
     order: Order = "most",
     activation: Activation = "softmax",
     cell_shape: tuple[int, int, int] = (1, 16, 16),
+    inputs_together: bool = False,
 ) -> Curve:
     """The score while a map's units are replaced by a baseline, best first. Lower is better.
 
@@ -142,7 +148,7 @@ def deletion(
         show_progress,
         inserts=False,
         layout=Layout.of(layout),
-        units=Units(unit, n_steps, order, cell_shape),
+        units=Units(unit, n_steps, order, cell_shape, inputs_together),
         activation=activation_of(activation),
     )
 
@@ -163,6 +169,8 @@ class _Game:
         order: Order = "most",
         activation: Activation = "softmax",
         cell_shape: tuple[int, int, int] = (1, 16, 16),
+        *,
+        inputs_together: bool = False,
     ) -> None:
         Units(unit, n_steps, order, cell_shape)
         activation_of(activation)
@@ -174,6 +182,7 @@ class _Game:
             "order": order,
             "activation": activation,
             "cell_shape": cell_shape,
+            "inputs_together": inputs_together,
         }
         if baselines is not ...:
             self.options["baselines"] = baselines
@@ -224,6 +233,7 @@ class Insertion(_Game):
         order: ``"most"`` or ``"least"`` important first.
         activation: ``"softmax"`` or None.
         cell_shape: frames, height and width of a cell.
+        inputs_together: the same unit of all inputs at once, or the units of all one by one.
 
     Example:
         >>> import torch

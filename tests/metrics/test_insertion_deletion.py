@@ -141,6 +141,62 @@ def test_several_inputs_share_one_ranking():
     assert curve.scores.shape == (2, 8)
 
 
+@given(units, st.integers(1, 12), st.booleans(), st.integers(0, 99))
+@settings(max_examples=20)
+def test_inputs_together_are_the_channels_of_one(unit, steps, inserts, seed):
+    """The same unit of both inputs at once: as if they were stacked, and their maps summed."""
+    source = torch.Generator().manual_seed(seed)
+    both, baseline = torch.rand(2, 2, 3, 3, 5, 4, generator=source)
+    maps = torch.randint(-2, 3, both.shape, generator=source).float()
+    weights = torch.randn(both.shape[1:], generator=source)
+
+    def model(x):
+        return (x * weights).sum((1, 2, 3, 4)).tanh()
+
+    options = {"unit": unit, "n_steps": steps, "cell_shape": (2, 3, 2), "activation": None}
+    metric = Insertion if inserts else Deletion
+
+    def split(x):
+        return x[:, :2], x[:, 2:]
+
+    found = metric(
+        lambda a, b: model(torch.cat([a, b], 1)),
+        baselines=split(baseline),
+        inputs_together=True,
+        **options,
+    ).evaluate(split(both), split(maps))
+    expected = metric(model, baselines=baseline, **options).evaluate(both, maps)
+    torch.testing.assert_close(found.fractions, expected.fractions)
+    torch.testing.assert_close(found.scores, expected.scores, **CLOSE)
+
+
+def test_together_or_one_by_one():
+    """One by one, a map can say that only one input counts; together it can not."""
+    inputs = torch.ones(1, 1, 2, 1, 1), torch.ones(1, 1, 2, 1, 1)
+    maps = tuple(torch.tensor(m).reshape(1, 1, 2, 1, 1) for m in ([1.0, 2.0], [5.0, 0.0]))
+    options = {"baselines": 0, "activation": None, "unit": "frame"}
+
+    def model(a, b):
+        return a[:, 0, :, 0, 0] @ torch.tensor([1.0, 10]) + b[:, 0, :, 0, 0] @ torch.tensor(
+            [100.0, 1000]
+        )
+
+    alone = insertion(model, inputs, maps, **options)
+    assert alone.scores.tolist() == [[0, 100, 110, 111, 1111]]
+    together = insertion(model, inputs, maps, inputs_together=True, **options)
+    assert together.scores.tolist() == [[0, 101, 1111]]
+    assert together.fractions.tolist() == [0, 0.5, 1]
+    one = insertion(lambda a: model(a, 0 * a), inputs[0], maps[0], inputs_together=True, **options)
+    assert one.scores.tolist() == [[0, 10, 11]]
+
+
+def test_inputs_of_different_extents_have_no_unit_in_common():
+    inputs = torch.rand(1, 2, 3, 4, 4), torch.rand(1, 1, 2, 4, 4)
+    with pytest.raises(ValueError, match=r"one extent, got \['\(2, 4, 4\)', '\(3, 4, 4\)'\]; inp"):
+        insertion(TwoStreams(), inputs, inputs, target=0, inputs_together=True)
+    assert insertion(TwoStreams(), inputs, inputs, target=0, n_steps=3).scores.shape == (1, 4)
+
+
 @given(st.data(), clips(channels=(3, 3)))
 @settings(max_examples=20)
 def test_layouts_and_chunks_do_not_matter(data, clip):
