@@ -145,11 +145,14 @@ def train(
 
 
 def _check_takes(model: VideoClassifier, name: str, clip: ClipShape) -> None:
-    """Raise BenchmarkError where the pictures are too small for the network."""
-    blank = torch.zeros(1, clip.channels, min(clip.frames, 2), clip.height, clip.width)
+    """Raise BenchmarkError where the clips are too short or too small for the network."""
+    if model.n_inputs != 1:
+        raise BenchmarkError(
+            f"model {name}: takes a visible and an infrared clip of a scene, and the set has one"
+        )
     try:
         with evaluation_mode(model), torch.no_grad():
-            model(blank)
+            model(torch.zeros(1, clip.channels, clip.frames, clip.height, clip.width))
     except RuntimeError as error:
         raise BenchmarkError(
             f"model {name}: does not take frames of {clip.height} x {clip.width} "
