@@ -72,9 +72,7 @@ def gradcam(model: VideoClassifier, clips: Clips, target: Tensor, options: Optio
     relu: Literal["sum", "channel"] = "channel" if options.compat == "icpr2022" else "sum"
 
     def of_layer(layer: LayerCandidate) -> Clips:
-        method = GradCAM3D(
-            model, layer.name, activation_layout=layer.activation_layout, relu=relu
-        )
+        method = GradCAM3D(model, layer.name, activation_layout=layer.activation_layout, relu=relu)
         return inputs_of(method.attribute(clips, target))
 
     return _of_own_layer(of_layer, model, clips, options)

@@ -144,7 +144,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(convergence)
 
     _add_study(
-        add("multispectral", "repeat study A: networks trained on infrared, visible or both spectra")
+        add(
+            "multispectral", "repeat study A: networks trained on infrared, visible or both spectra"
+        )
     )
     _add_boxes(add("boxes", "print the input-cell paper's table of box series beside ours"))
     return parser

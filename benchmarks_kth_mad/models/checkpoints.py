@@ -14,6 +14,7 @@ from benchmarks_kth_mad.models.build import build_model
 from benchmarks_kth_mad.models.classifier import VideoClassifier
 
 FORMAT = "captum_video checkpoint 1"
+SHOWN = 3  # weights that do not fit, in one line
 
 
 @dataclass(frozen=True)
@@ -97,14 +98,19 @@ def check_state(
     """Compare names and shapes, because torch's own complaint runs over many lines.
 
     Raises:
-        BenchmarkError: the first weight that is missing, left over, or of another shape.
+        BenchmarkError: the first weights that are missing, left over, or of another shape, and how
+            many more there are.
     """
-    for key in sorted(expected.keys() | given.keys()):
-        if expected.get(key) != given.get(key):
-            raise BenchmarkError(
-                f"{path}: does not fit its model: expected {key} {expected.get(key, 'absent')}, "
-                f"got {given.get(key, 'absent')}; {cure}"
-            )
+    wrong = [
+        f"expected {key} {expected.get(key, 'absent')}, got {given.get(key, 'absent')}"
+        for key in sorted(expected.keys() | given.keys())
+        if expected.get(key) != given.get(key)
+    ]
+    if wrong:
+        more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise BenchmarkError(
+            f"{path}: does not fit its model: {'; '.join(wrong[:SHOWN])}{more}; {cure}"
+        )
 
 
 def _is_ours(content: object) -> bool:

@@ -2,27 +2,54 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-Settings = Mapping[str, str | int]
+from benchmarks_kth_mad.errors import BenchmarkError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+Settings = Mapping[str, str | int | float]
+SomeSettings = TypeVar("SomeSettings", bound=Any)  # a dataclass
 
 
 class VideoClassifier(nn.Module, ABC):
-    """A network that takes clips (N, C, T, H, W) in [0, 1] and gives logits (N, classes)."""
+    """A network that takes clips (N, C, T, H, W) in [0, 1] and gives logits (N, classes).
+
+    Most take one clip; those that see a scene in two spectra take two, visible and infrared.
+    """
 
     @property
     @abstractmethod
     def channels(self) -> int:
-        """Channels of the clips it takes."""
+        """Channels of the clips it takes; of two, those of the visible."""
+
+    @property
+    def input_channels(self) -> tuple[int, ...]:
+        """Channels of each clip that ``forward`` takes, in its order."""
+        return (self.channels,)
+
+    @property
+    def n_inputs(self) -> int:
+        """How many clips of a scene ``forward`` takes: 1, or 2 (visible, infrared)."""
+        return len(self.input_channels)
+
+    @property
+    def streams(self) -> tuple[nn.Module, ...]:
+        """The networks of the clips, where each is seen by one of its own; else this one alone."""
+        return (self,)
 
     @property
     @abstractmethod
     def last_stage(self) -> nn.Module:
         """The last convolutional stage: the usual layer for Grad-CAM and SIDU.
 
-        Its output is (N, K, t, h, w), or (N T, K, h, w) where each frame is encoded by itself.
+        Its output is (N, K, t, h, w), or (N t, K, h, w) where frames or segments are folded into the
+        batch.
         """
 
     @property
@@ -61,12 +88,64 @@ class Normalize(nn.Module):
         return (inputs - self.mean) / self.std
 
 
-class Classifier3D(VideoClassifier):
-    """A 3-D network with its input normalisation.
+def visible_colours(channels: int) -> int:
+    """How many of an input's first channels are red, green and blue: three, or none of them."""
+    return 3 if channels >= 3 else 0
+
+
+def normalize_for(
+    channels: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    axes: int = 3,
+    persistent: bool = False,
+) -> Normalize:
+    """The normalisation of clips whose first three channels, where there are so many, are colours.
+
+    Args:
+        channels: of the input: gray, or colours, and infrared after either.
+        mean: of red, green and blue.
+        std: of red, green and blue.
+        axes: see `Normalize`.
+        persistent: see `Normalize`.
+
+    Returns:
+        One that shifts every channel that is no colour by .5 and divides it by .25: networks for
+        these start from scratch, and no published set tells what warmth is like.
+    """
+    colours = visible_colours(channels)
+    others = channels - colours
+    return Normalize(
+        (*mean[:colours], *[0.5] * others), (*std[:colours], *[0.25] * others), axes, persistent
+    )
+
+
+def settings_from(name: str, default: SomeSettings, given: Settings) -> SomeSettings:
+    """A model's settings with those in place that differ from its own.
+
+    Args:
+        name: of the model.
+        default: its own settings, a dataclass.
+        given: values by name of the field.
+
+    Raises:
+        BenchmarkError: a setting that the model does not have, or a value that it refuses.
+    """
+    known = [one.name for one in fields(default)]
+    for one in given:
+        if one not in known:
+            raise BenchmarkError(
+                f"model {name}: setting {one!r}: expected one of {', '.join(known)}"
+            )
+    return replace(default, **given)
+
+
+class NormalizedNetwork(nn.Module):
+    """A network with its input normalisation.
 
     Args:
         normalize: what the network expects of its input.
-        network: a 3-D ResNet with stages named as torchvision's.
+        network: whose children are stages of convolutions, then what makes features of their maps.
     """
 
     def __init__(self, normalize: Normalize, network: nn.Module) -> None:
@@ -76,15 +155,25 @@ class Classifier3D(VideoClassifier):
 
     @property
     def channels(self) -> int:
-        """Channels of the clips it takes."""
+        """Channels of the inputs it takes."""
         return self.normalize.mean.shape[1]
 
     @property
     def last_stage(self) -> nn.Module:
-        """The last stage, (N, K, t, h, w)."""
-        stages = [module for name, module in self.network.named_children() if "layer" in name]
-        return stages[-1]
+        """The last stage of convolutions."""
+        return last_convolutions(self.network)
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """Class logits (N, classes)."""
-        return self.network(self.normalize(clips))
+    def forward(self, inputs: Tensor) -> Tensor:
+        """What the network makes of inputs in [0, 1]."""
+        return self.network(self.normalize(inputs))
+
+
+def last_convolutions(network: nn.Module) -> nn.Module:
+    """The last child with a convolution, other than a classifier."""
+    stages = [
+        child
+        for name, child in network.named_children()
+        if name != "classifier"
+        and any(isinstance(module, nn.Conv2d | nn.Conv3d) for module in child.modules())
+    ]
+    return stages[-1]

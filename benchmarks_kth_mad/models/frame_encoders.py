@@ -1,18 +1,20 @@
 """Networks that turn one frame into features: torchvision's by name, and one that trains on a CPU."""
 
-from typing import Any
-
 import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models import get_model, get_model_weights, list_models
+from torchvision.models import list_models
 from torchvision.models.resnet import BasicBlock
 
 from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.models.classifier import Normalize
+from benchmarks_kth_mad.models.classifier import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    NormalizedNetwork,
+    normalize_for,
+)
+from benchmarks_kth_mad.models.published import conv_like, stem_for, torchvision_network
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 SMALL = "small"
 WIDTHS = (8, 16, 32)
 COLUMNS = 8
@@ -34,37 +36,8 @@ _FAMILIES = (
 )
 
 
-class FrameEncoder(nn.Module):
-    """A 2-D network with its input normalisation: frames (M, C, H, W) in [0, 1] to (M, features).
-
-    Args:
-        normalize: what the network expects of its input.
-        network: whose children are stages of convolutions, then what makes features of their maps.
-    """
-
-    def __init__(self, normalize: Normalize, network: nn.Module) -> None:
-        super().__init__()
-        self.normalize = normalize
-        self.network = network
-
-    @property
-    def channels(self) -> int:
-        """Channels of the frames it takes."""
-        return self.normalize.mean.shape[1]
-
-    @property
-    def last_stage(self) -> nn.Module:
-        """The last stage of convolutions, (M, K, h, w)."""
-        stages = [
-            module
-            for name, module in self.network.named_children()
-            if name != "classifier" and any(isinstance(m, nn.Conv2d) for m in module.modules())
-        ]
-        return stages[-1]
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """Features of each frame by itself."""
-        return self.network(self.normalize(frames))
+class FrameEncoder(NormalizedNetwork):
+    """A 2-D network with its input normalisation: frames (M, C, H, W) in [0, 1] to (M, features)."""
 
 
 class SmallFrameNet(nn.Module):
@@ -117,10 +90,11 @@ def build_encoder(
         channels: of the frames, 1 or 3.
         weights: published weights to start from, by torchvision's name, such as
             ``"IMAGENET1K_V1"``; they are fetched over the network, and the last layer stays random.
+            For gray frames the filters of the first layer are averaged over the colours.
 
     Raises:
-        BenchmarkError: an unknown name, or weights that the network does not have, that need other
-            channels, or that can not be fetched.
+        BenchmarkError: an unknown name, or weights that the network does not have or that can not
+            be fetched.
     """
     if name not in encoder_names():
         raise BenchmarkError(f"encoder {name!r}: expected one of {', '.join(encoder_names())}")
@@ -129,10 +103,7 @@ def build_encoder(
         if name == SMALL
         else _from_torchvision(name, features, channels, weights)
     )
-    if channels == 3:
-        normalize = Normalize(IMAGENET_MEAN, IMAGENET_STD, axes=2, persistent=True)
-    else:
-        normalize = Normalize((0.5,), (0.25,), axes=2, persistent=True)
+    normalize = normalize_for(channels, IMAGENET_MEAN, IMAGENET_STD, axes=2, persistent=True)
     return FrameEncoder(normalize, network)
 
 
@@ -143,35 +114,14 @@ def _small(features: int, channels: int, weights: str | None) -> nn.Module:
 
 
 def _from_torchvision(name: str, features: int, channels: int, weights: str | None) -> nn.Module:
-    if weights is not None:
-        known = [entry.name for entry in get_model_weights(name)]
-        if weights not in known:
-            raise BenchmarkError(
-                f"encoder {name}: expected weights {', '.join(known)}, got {weights!r}"
-            )
-        if channels != 3:
-            raise BenchmarkError(
-                f"encoder {name}: weights {weights} need 3 channels, got {channels}"
-            )
-    try:
-        network = get_model(name, weights=weights)
-    except OSError as error:
-        raise BenchmarkError(
-            f"encoder {name}: weights {weights} can not be fetched ({error}); go online, or train "
-            f"without --weights"
-        ) from error
+    network = torchvision_network("encoder", name, weights)
     if channels != 3:
-        _take_channels(network, channels)
+        place, first = next(
+            (n, module) for n, module in network.named_modules() if isinstance(module, nn.Conv2d)
+        )
+        _replace(network, place, stem_for(first, 0, channels, weights is not None))
     _give_features(network, features)
     return network
-
-
-def _take_channels(network: nn.Module, channels: int) -> None:
-    """Put a fresh first convolution in the place of that for RGB."""
-    place, first = next(
-        (name, module) for name, module in network.named_modules() if isinstance(module, nn.Conv2d)
-    )
-    _replace(network, place, _conv_like(first, channels, first.out_channels))
 
 
 def _give_features(network: nn.Module, features: int) -> None:
@@ -185,17 +135,8 @@ def _give_features(network: nn.Module, features: int) -> None:
     if isinstance(last, nn.Linear):
         fresh = nn.Linear(last.in_features, features)
     else:  # SqueezeNet classifies by a convolution and takes the mean of its map
-        fresh = _conv_like(last, last.in_channels, features)
+        fresh = conv_like(last, last.in_channels, features)
     _replace(network, place, nn.Sequential(fresh) if place == "fc" else fresh)
-
-
-def _conv_like(convolution: nn.Conv2d, channels_in: int, channels_out: int) -> nn.Conv2d:
-    settings: dict[str, Any] = {
-        name: getattr(convolution, name) for name in ("kernel_size", "stride", "padding")
-    }
-    fresh = nn.Conv2d(channels_in, channels_out, bias=convolution.bias is not None, **settings)
-    nn.init.kaiming_normal_(fresh.weight, mode="fan_out", nonlinearity="relu")
-    return fresh
 
 
 def _replace(network: nn.Module, place: str, fresh: nn.Module) -> None:

@@ -12,31 +12,21 @@ from math import isfinite
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.models.build import build_model
-from benchmarks_kth_mad.models.checkpoints import Checkpoint, check_state, read_file, shapes_of
+from benchmarks_kth_mad.models.checkpoints import Checkpoint, check_state, shapes_of
 from benchmarks_kth_mad.models.classifier import Normalize
 from benchmarks_kth_mad.models.cnn_lstm import CNNLSTMSettings
+from benchmarks_kth_mad.models.foreign_states import Shapes, State, read_state, resnet_name
 
 STUDY_CLIP = ClipShape(frames=30, height=150, width=150, channels=3)
 STUDY_MEAN = (114.7748, 107.7354, 99.475)
 STUDY_STD = (1.0, 1.0, 1.0)
 _CURE = "is it a checkpoint of the study's CNN-LSTM?"
 _ENCODER = "encoder.network."
-_RESNETS: dict[tuple[tuple[int, ...], bool], str] = {
-    ((2, 2, 2, 2), False): "resnet18",
-    ((3, 4, 6, 3), False): "resnet34",
-    ((3, 4, 6, 3), True): "resnet50",
-    ((3, 4, 23, 3), True): "resnet101",
-    ((3, 8, 36, 3), True): "resnet152",
-}
 _ATTENTION = re.compile(r"linear_(first|second)\.")
-
-State = dict[str, Tensor]
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 def load_study_checkpoint(
@@ -67,7 +57,7 @@ def load_study_checkpoint(
             with the first such weight, the shape expected, and the shape found.
     """
     path = Path(path)
-    state = _read_state(path)
+    state = read_state(path, _CURE)
     if not attention:
         state = {key: value for key, value in state.items() if not _ATTENTION.search(key)}
     keys = _keys_by_place(path, state)
@@ -88,14 +78,6 @@ def load_study_checkpoint(
     model.load_state_dict(weights, assign=True)
     model = model.float().to(memory_format=torch.channels_last)
     return Checkpoint(model.eval(), name, tuple(classes), clip)
-
-
-def _read_state(path: Path) -> State:
-    content = read_file(path)
-    state = content.get("state_dict") if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(one, Tensor) for one in state.values()):
-        raise BenchmarkError(f"{path}: expected weights under the key 'state_dict'; {_CURE}")
-    return {str(key).removeprefix("module."): value for key, value in state.items()}
 
 
 def _keys_by_place(path: Path, state: State) -> dict[str, str]:
@@ -144,7 +126,7 @@ def _parts(path: Path, shapes: Shapes, keys: Mapping[str, str]) -> CNNLSTMSettin
     attention = any(_ATTENTION.search(place) for place in shapes)
     recurrent = f"{_recurrent(attention)}weight_hh_l"
     parts = CNNLSTMSettings(
-        encoder=_resnet(path, shapes),
+        encoder=resnet_name(path, shapes, _ENCODER, "resnet.", _CURE),
         features=size(f"{_ENCODER}fc.0.weight"),
         hidden=size(f"{recurrent}0", axis=1),
         layers=sum(place.startswith(recurrent) for place in shapes),
@@ -158,20 +140,6 @@ def _parts(path: Path, shapes: Shapes, keys: Mapping[str, str]) -> CNNLSTMSettin
         attention_size=size("head.lstm.linear_first.weight"),
         hops=size("head.lstm.linear_second.weight"),
     )
-
-
-def _resnet(path: Path, shapes: Shapes) -> str:
-    """The ResNet with as many blocks in its stages as the file has."""
-    found = [re.match(rf"{_ENCODER}layer(\d)\.(\d+)\.", place) for place in shapes]
-    places = {(int(m[1]), int(m[2])) for m in found if m}
-    blocks = tuple(sum(stage == k for stage, _ in places) for k in (1, 2, 3, 4))
-    bottleneck = f"{_ENCODER}layer1.0.conv3.weight" in shapes
-    if (blocks, bottleneck) not in _RESNETS:
-        raise BenchmarkError(
-            f"{path}: expected resnet.* of one of {', '.join(_RESNETS.values())}, got {blocks} "
-            f"blocks in its stages; {_CURE}"
-        )
-    return _RESNETS[blocks, bottleneck]
 
 
 def _normalize(mean: Sequence[float], std: Sequence[float], channels: int) -> State:

@@ -11,10 +11,10 @@ from torchvision.models import resnet18, resnet34
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.models import (
+    foreign_states,
     load_checkpoint,
     load_study_checkpoint,
     save_checkpoint,
-    study_checkpoints,
 )
 
 CLASSES = ("walking", "running")
@@ -196,7 +196,7 @@ def test_weights_that_do_not_fit(
     state = dict(plain.state_dict())
     damage(state)
     path = tmp_path / "b.pth"
-    monkeypatch.setattr(study_checkpoints, "read_file", lambda _: {"state_dict": state})
+    monkeypatch.setattr(foreign_states, "read_file", lambda _: {"state_dict": state})
     with pytest.raises(BenchmarkError, match=message) as caught:
         load_study_checkpoint(path, CLASSES, CLIP)
     assert str(path) in str(caught.value)
@@ -217,7 +217,7 @@ def test_what_the_file_does_not_tell(
     plain: StudyNet, monkeypatch: pytest.MonkeyPatch, arguments: dict, message: str
 ) -> None:
     content = {"state_dict": plain.state_dict()}
-    monkeypatch.setattr(study_checkpoints, "read_file", lambda _: content)
+    monkeypatch.setattr(foreign_states, "read_file", lambda _: content)
     with pytest.raises(BenchmarkError, match=message):
         load_study_checkpoint("b.pth", **{"classes": CLASSES, "clip": CLIP, **arguments})
 
