@@ -12,6 +12,7 @@ from benchmarks_kth_mad.models import VideoClassifier
 from captum_video import baselines
 from captum_video.attr import (
     RISE3D,
+    SIDU3D,
     GradCAM3D,
     InputCellAttribution,
     LayerCandidate,
@@ -38,10 +39,10 @@ BASELINES: dict[str, Callable[[Tensor], Tensor]] = {
 class Options:
     """What the methods need to know beside the clip.
 
-    ``layer`` names Grad-CAM's layer, None the last one whose map still has frames and pixels;
-    ``n_samples`` is the number of RISE's masks; ``seed`` draws them and the random map; ``baseline``
-    names what hides. The mean frame takes the motion and leaves the scene: a gray box that comes
-    and goes would itself be motion.
+    ``layer`` names the layer of Grad-CAM and SIDU, None the last one whose map still has frames and
+    pixels; ``n_samples`` is the number of RISE's masks; ``seed`` draws them and the random map;
+    ``baseline`` names what hides. The mean frame takes the motion and leaves the scene: a gray box
+    that comes and goes would itself be motion.
     """
 
     layer: str | None = None
@@ -56,14 +57,26 @@ Method = Callable[[VideoClassifier, Tensor, Tensor, Options], Tensor]
 
 def gradcam(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
     """Grad-CAM at the last layer with a map over space and time, or at the one asked for."""
+    name, layout = _layer(model, clips, options)
+    return GradCAM3D(model, name, activation_layout=layout).attribute(clips, target)
+
+
+def sidu(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
+    """SIDU at Grad-CAM's layer, on probabilities."""
+    name, layout = _layer(model, clips, options)
+    return SIDU3D(model, name, activation_layout=layout).attribute(
+        clips, BASELINES[options.baseline], target, show_progress=options.show_progress
+    )
+
+
+def _layer(model: VideoClassifier, clips: Tensor, options: Options) -> tuple[str, str]:
+    """Name and activation layout of the layer that was asked for, or of the default one."""
     candidates = layer_candidates(model, clips[:1])
     if options.layer is None:
         chosen = _last_spatiotemporal(candidates)
-        name, layout = chosen.name, chosen.activation_layout
-    else:
-        layouts = {layer.name: layer.activation_layout for layer in candidates}
-        name, layout = options.layer, layouts.get(options.layer, "n c t h w")
-    return GradCAM3D(model, name, activation_layout=layout).attribute(clips, target)
+        return chosen.name, chosen.activation_layout
+    layouts = {layer.name: layer.activation_layout for layer in candidates}
+    return options.layer, layouts.get(options.layer, "n c t h w")
 
 
 def gradient(model: VideoClassifier, clips: Tensor, target: Tensor, options: Options) -> Tensor:
@@ -157,7 +170,7 @@ def input_cell(model: VideoClassifier, clips: Tensor, target: Tensor, options: O
     cells = [module for module in model.modules() if isinstance(module, InputCellAttentionLSTM)]
     if len(cells) != 1:
         raise BenchmarkError(
-            "input_cell: the network has no input-cell attention; train cnn_lstm_small_attention"
+            "the network has no input-cell attention; train cnn_lstm_small_attention"
         )
     maps = InputCellAttribution(model, cells[0]).attribute(
         clips, target, kind="attention_x_gradient", to_inputs=True
@@ -173,6 +186,7 @@ METHODS: dict[str, Method] = {
     "occlusion": occlusion,
     "frame_occlusion": frame_occlusion,
     "rise": rise,
+    "sidu": sidu,
     "random": random_map,
 }
 DEFAULT_METHODS = ("gradcam", "occlusion", "rise", "random")
@@ -190,7 +204,7 @@ def attribute(
         raise BenchmarkError(f"method {name!r}: expected one of {', '.join(METHODS)}")
     try:
         return METHODS[name](model, clips, target, options)
-    except ValueError as error:
+    except (ValueError, BenchmarkError) as error:
         raise BenchmarkError(f"{name}: {error}") from error
 
 
@@ -206,5 +220,5 @@ def _last_spatiotemporal(candidates: list[LayerCandidate]) -> LayerCandidate:
         if layer.extent.frames > 1 and layer.extent.height * layer.extent.width > 1
     ]
     if not found:
-        raise BenchmarkError("gradcam: no layer keeps frames and pixels apart; use longer clips")
+        raise BenchmarkError("no layer keeps frames and pixels apart; use longer clips")
     return found[-1]
