@@ -15,6 +15,7 @@ from benchmarks_kth_mad.models import VideoClassifier
 from captum_video import baselines
 from captum_video.attr import (
     RISE3D,
+    SIDU3D,
     GradCAM3D,
     InputCellAttribution,
     LayerCandidate,
@@ -30,6 +31,7 @@ RISE_GRID = (4, 7, 7)
 COMPAT = ("icpr2022",)
 _ICPR_GRID = (1, 8, 8)
 _ICPR_KEPT = 0.1
+_ICPR_THRESHOLD = 0.5
 TILES = 12
 BASELINES: dict[str, Callable[[Tensor], Tensor]] = {
     "frame-mean": baselines.frame_mean,
@@ -44,13 +46,13 @@ BASELINES: dict[str, Callable[[Tensor], Tensor]] = {
 class Options:
     """What the methods need to know beside the clip.
 
-    ``layer`` names Grad-CAM's layer, None the last one whose map still has frames and pixels;
-    ``n_samples`` is the number of RISE's masks; ``seed`` draws them and the random map; ``baseline``
-    names what hides. The mean frame takes the motion and leaves the scene: a gray box that comes
-    and goes would itself be motion. ``compat="icpr2022"`` computes Grad-CAM, RISE and SIDU as the
-    code of Bayer, Münch and Arens (ICPR 2022) does where it leaves the formulas, to compare with
-    its numbers: a ReLU for each channel; sums of logits over M p, of masks that hardly change over
-    time; similarity of logits, which is 0 as soon as they move.
+    ``layer`` names the layer of Grad-CAM and SIDU, None the last one whose map still has frames and
+    pixels; ``n_samples`` is the number of RISE's masks; ``seed`` draws them and the random map;
+    ``baseline`` names what hides. The mean frame takes the motion and leaves the scene: a gray box
+    that comes and goes would itself be motion. ``compat="icpr2022"`` computes Grad-CAM, RISE and
+    SIDU as the code of Bayer, Münch and Arens (ICPR 2022) does where it leaves the formulas, to
+    compare with its numbers: a ReLU for each channel; sums of logits over M p, of masks that hardly
+    change over time; similarity of logits, which is 0 as soon as they move.
     """
 
     layer: str | None = None
@@ -74,6 +76,24 @@ def gradcam(model: VideoClassifier, clips: Clips, target: Tensor, options: Optio
     def of_layer(layer: LayerCandidate) -> Clips:
         method = GradCAM3D(model, layer.name, activation_layout=layer.activation_layout, relu=relu)
         return inputs_of(method.attribute(clips, target))
+
+    return _of_own_layer(of_layer, model, clips, options)
+
+
+def sidu(model: VideoClassifier, clips: Clips, target: Tensor, options: Options) -> Clips:
+    """SIDU at Grad-CAM's layer, on probabilities."""
+    as_published: dict[str, Any] = {"threshold": _ICPR_THRESHOLD, "activation": None}
+
+    def of_layer(layer: LayerCandidate) -> Clips:
+        method = SIDU3D(model, layer.name, activation_layout=layer.activation_layout)
+        maps = method.attribute(
+            clips,
+            BASELINES[options.baseline],
+            target,
+            show_progress=options.show_progress,
+            **(as_published if options.compat == "icpr2022" else {}),
+        )
+        return inputs_of(maps)
 
     return _of_own_layer(of_layer, model, clips, options)
 
@@ -212,7 +232,7 @@ def input_cell(model: VideoClassifier, clips: Clips, target: Tensor, options: Op
     cells = [module for module in model.modules() if isinstance(module, InputCellAttentionLSTM)]
     if len(cells) != 1:
         raise BenchmarkError(
-            "input_cell: the network has no input-cell attention; train cnn_lstm_small_attention"
+            "the network has no input-cell attention; train cnn_lstm_small_attention"
         )
     maps = InputCellAttribution(model, cells[0]).attribute(
         clips, target, kind="attention_x_gradient", to_inputs=True
@@ -232,6 +252,7 @@ METHODS: dict[str, Method] = {
     "occlusion": occlusion,
     "frame_occlusion": frame_occlusion,
     "rise": rise,
+    "sidu": sidu,
     "random": random_map,
 }
 NO_NATURAL_ZERO = ("rise", "sidu", "random")
@@ -260,7 +281,7 @@ def attribute(
         raise BenchmarkError(f"method {name!r}: expected one of {', '.join(METHODS)}")
     try:
         return METHODS[name](model, inputs_of(clips), target, options)
-    except ValueError as error:
+    except (ValueError, BenchmarkError) as error:
         raise BenchmarkError(f"{name}: {error}") from error
 
 
@@ -283,5 +304,5 @@ def _last_spatiotemporal(candidates: list[LayerCandidate]) -> LayerCandidate:
         if layer.extent.frames > 1 and layer.extent.height * layer.extent.width > 1
     ]
     if not found:
-        raise BenchmarkError("gradcam: no layer keeps frames and pixels apart; use longer clips")
+        raise BenchmarkError("no layer keeps frames and pixels apart; use longer clips")
     return found[-1]

@@ -297,7 +297,9 @@ def _add_attribution(parser: argparse.ArgumentParser) -> None:
         "--samples", type=_whole(1), default=Options.n_samples, help="masks of RISE"
     )
     _add_baseline(parser)
-    parser.add_argument("--layer", help="of Grad-CAM; the last with frames and pixels by default")
+    parser.add_argument(
+        "--layer", help="of Grad-CAM and SIDU; the last with frames and pixels by default"
+    )
 
 
 def _add_metrics(parser: argparse.ArgumentParser) -> None:

@@ -1,5 +1,6 @@
 """What every class promises, driven by one table: a new method is tested by adding a row."""
 
+import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ from toy_models import FailsAfter, Relaid, TinyNet3D, TwoStreams
 from captum_video import Layout
 from captum_video.attr import (
     RISE3D,
+    SIDU3D,
     GradCAM3D,
     SpatioTemporalOcclusion,
     TemporalSaliencyRescaling,
@@ -28,8 +30,9 @@ class Method:
     perturbs: bool = True
     per_input: bool = False
     """Whether it takes ``inputs_together``."""
-    degree: int = 1
-    """A map of a score three times as high is higher by three to this power."""
+    degree: int | None = 1
+    """A map of a score three times as high is higher by three to this power; None: no such rule,
+    because the method compares probabilities, of which a single score has none."""
 
     def run(self, model, inputs, target=1, *, layout="n c t h w", **kwargs):
         method = self.make(model, layout)
@@ -74,6 +77,14 @@ METHODS = {
             ("occlusion", SpatioTemporalOcclusion, {"sliding_window_shapes": (2, 7, 6)}),
         )
     },
+}
+METHODS |= {
+    f"SIDU3D-{name}": Method(
+        lambda model, layout: SIDU3D(model, body(model), layout=layout),
+        {"width": 0.01, **rule},  # untrained, probabilities hardly differ
+        degree=None,
+    )
+    for name, rule in (("quantile", {}), ("soft", {"soft": True}))
 }
 METRICS = {
     f"{metric.__name__}-{unit}": (metric, {"unit": unit, "n_steps": 6, "cell_shape": (2, 3, 3)})
@@ -167,8 +178,8 @@ def test_targets_in_every_form(method, model, clip):
     mixed = method.run(model, clip, target=[0, 2])
     torch.testing.assert_close(mixed[1], expected[1], **CLOSE)
     assert not torch.allclose(mixed[0], expected[0])
-    scalar = method.run(lambda x: model(x)[:, 2], clip, target=None) if method.perturbs else None
-    if scalar is not None:
+    if method.perturbs and method.degree is not None:
+        scalar = method.run(lambda x: model(x)[:, 2], clip, target=None)
         torch.testing.assert_close(scalar, expected, **CLOSE)
 
 
@@ -178,7 +189,13 @@ def test_additional_arguments_follow_their_clip(method, model, clip):
     gain = torch.tensor([1.0, 3.0])
     found = method.run(model, clip, additional_forward_args=gain)
     torch.testing.assert_close(found[0], expected[0], **CLOSE)
-    torch.testing.assert_close(found[1], 3**method.degree * expected[1], atol=1e-4, rtol=1e-3)
+    louder = copy.deepcopy(model)
+    louder.head.weight.data *= 3
+    louder.head.bias.data *= 3
+    torch.testing.assert_close(found[1], method.run(louder, clip)[1], atol=1e-4, rtol=1e-3)
+    assert not torch.allclose(found[1], expected[1], atol=1e-4, rtol=1e-3)
+    if method.degree is not None:
+        torch.testing.assert_close(found[1], 3**method.degree * expected[1], atol=1e-4, rtol=1e-3)
 
 
 @each_method

@@ -57,7 +57,7 @@ class Comparison:
             whole: (), the target's for the whole clip.
         """
         apart = (scores - whole).double() / self.width
-        return torch.exp(-apart.square() / 2) * uniqueness(values.flatten(1))
+        return torch.exp(-apart.square() / 2) * uniqueness(values.reshape(len(values), -1))
 
 
 def uniqueness(vectors: Tensor) -> Tensor:

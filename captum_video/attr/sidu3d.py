@@ -183,10 +183,10 @@ def _weights(
         rows = [clip] * len(values)
         behind = select(values, take_target(target, rows, len(scores)), len(rows))
         weights.append(compare.weights(values, behind, scores[clip]))
-    if any(not weight.any() for weight in weights):
+    if any(not weight.float().any() for weight in weights):
         warnings.warn(
-            "SIDU3D: all weights of a clip are 0, and its map with them: no mask comes within 38 "
-            "widths of the prediction. Compare probabilities, or take a larger width.",
+            "SIDU3D: all weights of a clip are 0 in single precision, and its map with them: no mask "
+            "comes within 14 widths of the prediction. Compare probabilities, or take a larger width.",
             stacklevel=4,
         )
     return weights

@@ -12,6 +12,7 @@ from benchmarks_kth_mad.methods import (
     last_spatiotemporal_layer,
 )
 from benchmarks_kth_mad.models import VideoClassifier, build_model
+from captum_video.attr import SIDU3D
 
 FEW = Options(n_samples=80)
 TARGETS = torch.tensor([0, 1])
@@ -130,21 +131,42 @@ def test_grids_shrink_with_the_clip(model: VideoClassifier) -> None:
         assert attribute(name, model, tiny, TARGETS[:1], FEW)[0].shape == tiny.shape
 
 
-def test_gradcam_takes_the_last_layer_with_frames_and_pixels(
-    model: VideoClassifier, clips: torch.Tensor
+@pytest.mark.parametrize("name", ["gradcam", "sidu"])
+def test_the_last_layer_with_frames_and_pixels_is_taken(
+    name: str, model: VideoClassifier, clips: torch.Tensor
 ) -> None:
     layer = last_spatiotemporal_layer(model, (clips[:1],))
     assert layer.startswith("network.layer3")
-    (by_default,) = attribute("gradcam", model, clips, TARGETS, FEW)
-    (named,) = attribute("gradcam", model, clips, TARGETS, Options(layer=layer))
+    (by_default,) = attribute(name, model, clips, TARGETS, FEW)
+    (named,) = attribute(name, model, clips, TARGETS, Options(layer=layer))
     assert torch.equal(by_default, named)
-    (other,) = attribute("gradcam", model, clips, TARGETS, Options(layer="network.layer1"))
+    (other,) = attribute(name, model, clips, TARGETS, Options(layer="network.layer1"))
     assert not torch.equal(by_default, other)
 
 
-def test_a_clip_too_short_for_gradcam(model: VideoClassifier) -> None:
-    with pytest.raises(BenchmarkError, match="gradcam: no layer keeps frames and pixels apart"):
-        attribute("gradcam", model, torch.rand(1, 1, 1, 8, 8), TARGETS[:1], FEW)
+@pytest.mark.parametrize("name", ["gradcam", "sidu"])
+def test_a_clip_too_short_for_a_layer(name: str, model: VideoClassifier) -> None:
+    with pytest.raises(BenchmarkError, match=f"{name}: no layer keeps frames and pixels apart"):
+        attribute(name, model, torch.rand(1, 1, 1, 8, 8), TARGETS[:1], FEW)
+
+
+@pytest.mark.parametrize(
+    ("network", "layer", "layout"),
+    [
+        ("model", "network.layer3", "n c t h w"),
+        ("frame_wise", "encoder.network.layer2", "(n t) c h w"),
+    ],
+)
+def test_sidu_hides_behind_the_baseline(
+    network: str, layer: str, layout: str, clips: torch.Tensor, request: pytest.FixtureRequest
+) -> None:
+    model = request.getfixturevalue(network)
+    options = Options(layer=layer, baseline="blur")
+    found = attribute("sidu", model, clips, TARGETS, options)
+    sidu = SIDU3D(model, layer, activation_layout=layout)
+    expected = sidu.attribute(clips, BASELINES["blur"], TARGETS)
+    assert torch.equal(found, expected)
+    assert not torch.equal(found, attribute("sidu", model, clips, TARGETS, Options(layer=layer)))
 
 
 @pytest.mark.parametrize(
