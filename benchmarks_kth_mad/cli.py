@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from benchmarks_kth_mad.data.mad_index import read_classes
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.methods import Options
-from benchmarks_kth_mad.models import load_study_checkpoint
+from benchmarks_kth_mad.models.studies import STUDY_CLIPS, load_foreign_checkpoint
 from benchmarks_kth_mad.multispectral.config import load_config
 from benchmarks_kth_mad.options import build_parser
 from benchmarks_kth_mad.runs import Run, Source
@@ -134,10 +134,16 @@ def _train(options: argparse.Namespace) -> None:
 
 def _import_study(options: argparse.Namespace) -> None:
     device, source = resolve_device(options.device), _source(options)
-    checkpoint = load_study_checkpoint(
+    given = {name: getattr(options, name) for name in asdict(ClipShape())}
+    clip = replace(
+        STUDY_CLIPS[options.network],
+        **{name: size for name, size in given.items() if size is not None},
+    )
+    checkpoint = load_foreign_checkpoint(
+        options.network,
         options.checkpoint,
         source.classes,
-        _clip(options),
+        clip,
         options.mean,
         options.std,
         options.attention,

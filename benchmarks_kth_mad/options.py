@@ -17,7 +17,8 @@ from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP, ClipShape
 from benchmarks_kth_mad.evaluation import METRICS
 from benchmarks_kth_mad.methods import BASELINES, COMPAT, DEFAULT_METHODS, METHODS, Options
 from benchmarks_kth_mad.models import MODELS
-from benchmarks_kth_mad.models.study_checkpoints import STUDY_CLIP, STUDY_MEAN, STUDY_STD
+from benchmarks_kth_mad.models.studies import STUDY_CLIPS
+from benchmarks_kth_mad.models.study_checkpoints import STUDY_MEAN, STUDY_STD
 from benchmarks_kth_mad.motion_agreement import FLOWS
 from benchmarks_kth_mad.multispectral.config import presets
 from benchmarks_kth_mad.training import Recipe
@@ -60,23 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_training(train)
     _add_run(train)
 
-    study = add(
-        "import-study", "take a trained CNN-LSTM of the walking-running study, test it once"
-    )
-    study.add_argument("--checkpoint", required=True, help="its file, with a 'state_dict' in it")
-    _add_source(study, required=True)
-    _add_clip(study, STUDY_CLIP)
-    for name, default in (("mean", STUDY_MEAN), ("std", STUDY_STD)):
-        study.add_argument(
-            f"--{name}", type=float, nargs="+", default=default, help="of its input, by channel"
-        )
-    study.add_argument(
-        "--no-attention",
-        dest="attention",
-        action="store_false",
-        help="leave the attention out, which in the study's code does nothing",
-    )
-    _add_run(study)
+    _add_import(add("import-study", "take a network that one of the studies trained, test it once"))
 
     predict = add("predict", "classify the clips of a split")
     _add_source(predict)
@@ -150,6 +135,38 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_boxes(add("boxes", "print the input-cell paper's table of box series beside ours"))
     return parser
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--network",
+        choices=list(STUDY_CLIPS),
+        default="cnn-lstm",
+        help="of the walking-running study (cnn-lstm), or of the multispectral one",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        nargs="+",
+        required=True,
+        help="its file; of pan-full the files of both streams, RGB first",
+    )
+    _add_source(parser, required=True)
+    for name in asdict(DEFAULT_CLIP):
+        parser.add_argument(f"--{name}", type=int, help="of a clip; the study's where not given")
+    for name, default in (("mean", STUDY_MEAN), ("std", STUDY_STD)):
+        parser.add_argument(
+            f"--{name}",
+            type=float,
+            nargs="+",
+            help=f"of the cnn-lstm's input, by channel; {default} where not given",
+        )
+    parser.add_argument(
+        "--no-attention",
+        dest="attention",
+        action="store_false",
+        help="leave the cnn-lstm's attention out, which in the study's code does nothing",
+    )
+    _add_run(parser)
 
 
 def _add_study(parser: argparse.ArgumentParser) -> None:

@@ -152,6 +152,12 @@ def _check_takes(model: VideoClassifier, name: str, dataset: ActionSet) -> None:
         raise BenchmarkError(
             f"model {name}: takes {takes[model.n_inputs]}, the data set gives {takes[given]}"
         )
+    segments = model.settings.get("segments", 1)
+    if segments != 1 and clip.segments not in (1, segments):
+        raise BenchmarkError(
+            f"model {name}: cuts a clip into {segments} segments, the data set gives {clip.segments}; "
+            f"use --segments {segments}"
+        )
     blank = [
         torch.zeros(1, channels, clip.frames, clip.height, clip.width)
         for channels in model.input_channels

@@ -82,6 +82,7 @@ METHODS |= {
     f"SIDU3D-{name}": Method(
         lambda model, layout: SIDU3D(model, body(model), layout=layout),
         {"width": 0.01, **rule},  # untrained, probabilities hardly differ
+        per_input=True,
         degree=None,
     )
     for name, rule in (("quantile", {}), ("soft", {"soft": True}))

@@ -17,7 +17,7 @@ from benchmarks_kth_mad.models.classifier import Settings, VideoClassifier
 from benchmarks_kth_mad.models.foreign_states import Shapes, State, read_state, resnet_name
 from benchmarks_kth_mad.models.pan import PANSettings, Variant
 
-PAN_CLIP = ClipShape(frames=32, height=224, width=224, channels=3)
+PAN_CLIP = ClipShape(frames=32, height=224, width=224, channels=3, segments=8)
 C3D_CLIP = ClipShape(frames=16, height=224, width=224, channels=3)
 _PAN_CURE = "is it a checkpoint of PAN's own code?"
 _C3D_CURE = "is it a checkpoint of torchvision's r3d_18?"

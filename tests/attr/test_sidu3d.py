@@ -1,10 +1,22 @@
+import copy
+import math
+
 import oracles
 import pytest
 import torch
+from captum.attr import LayerAttribution, PerturbationAttribution
+from einops import rearrange
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import clips
 from torch import nn
-from toy_models import TinyNet3D
+from torch.nn import functional
+from toy_models import FrameNet, LoopedFrameNet, TinyNet3D, TwoStreams, frame_wise, undeclared
 
+from captum_video import Layout
 from captum_video.attr import SIDU3D
+from captum_video.attr._sidu_weights import uniqueness
+from captum_video.baselines import frame_mean
 
 RULES = {"threshold": 0.05, "quantile": 0.6, "soft": True}
 each_rule = pytest.mark.parametrize(("rule", "level"), RULES.items(), ids=RULES)
