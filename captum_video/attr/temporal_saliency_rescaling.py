@@ -250,7 +250,7 @@ def _distances(
     model = method.forward_func
     if isinstance(model, FrameWise) and FrameGradients.can_replace(method, asked):
         tolerance = DEFAULT_TOLERANCE if tolerance is None else tolerance
-        return FrameGradients(method, model, clips[0], asked, tolerance)
+        return FrameGradients(method, model, clips, asked, tolerance)
     if tolerance is not None:
         name = getattr(model, "__name__", type(model).__name__)
         raise ValueError(
