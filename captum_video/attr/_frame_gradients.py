@@ -110,7 +110,11 @@ class FrameGradients:
         """Distance inside the changed frames (rows,), and how slopes changed (rows, T, F)."""
         place = changes.frames(first, last)
         row = torch.arange(len(place), device=place.device)
-        frames = _in_a_row(changes.changed(first, last)).requires_grad_()
+        moments = [
+            clip[:, place].transpose(0, 1) if changed is None else changed
+            for clip, changed in zip(changes.clips, changes.changed(first, last), strict=True)
+        ]
+        frames = _in_a_row(moments).requires_grad_()
         encoded = self._encode(frames)
         features = self._features.expand(len(place), *self._features.shape).clone()
         features[row, place] = encoded.detach()
