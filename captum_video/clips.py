@@ -244,10 +244,10 @@ def clips_of(
 
 
 def per_input(shapes: Any, n_inputs: int, name: str) -> tuple[Any, ...]:
-    """One triple (frames, height, width) for all inputs, or one for each, as one for each.
+    """One shape for all inputs, or one for each, as one for each.
 
     Raises:
-        ValueError: another number of triples than of inputs.
+        ValueError: another number of shapes than of inputs.
     """
     if isinstance(shapes, tuple | list) and shapes and isinstance(shapes[0], tuple | list):
         if len(shapes) != n_inputs:

@@ -70,11 +70,16 @@ METHODS = {
                 wrapped(model, layout), layout
             ),
             {"tile_shape": (4, 3), "method_arguments": arguments},
+            per_input=True,
             degree=2,
         )
         for name, wrapped, arguments in (
             ("gradient", lambda model, layout: Saliency(model), {}),
-            ("occlusion", SpatioTemporalOcclusion, {"sliding_window_shapes": (2, 7, 6)}),
+            (
+                "occlusion",
+                SpatioTemporalOcclusion,
+                {"sliding_window_shapes": (2, 7, 6), "inputs_together": False},
+            ),
         )
     },
 }

@@ -2,14 +2,28 @@
 
 import pytest
 import torch
+from captum.attr import Saliency
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
-from toy_models import FrameEncoder, LimitedMemory, RecurrentHead, frame_wise, undeclared
+from toy_models import (
+    FrameEncoder,
+    LimitedMemory,
+    PairEncoder,
+    RecurrentHead,
+    frame_wise,
+    frame_wise_pair,
+    undeclared,
+)
 
 from captum_video import Layout, baselines
-from captum_video.attr import RISE3D, GradCAM3D, SpatioTemporalOcclusion
-from captum_video.metrics import Deletion, Insertion
+from captum_video.attr import (
+    RISE3D,
+    GradCAM3D,
+    SpatioTemporalOcclusion,
+    TemporalSaliencyRescaling,
+)
+from captum_video.metrics import Deletion, Insertion, modality_score
 from captum_video.nn import FrameWise
 from captum_video.perturb import perturbed_scores
 
@@ -176,7 +190,7 @@ def test_another_layout_is_refused(clip):
 
 
 def test_two_inputs_are_refused(model, clip):
-    with pytest.raises(ValueError, match="FrameWise network takes one, got 2"):
+    with pytest.raises(ValueError, match="declared with n_inputs=1, got 2"):
         SpatioTemporalOcclusion(model).attribute((clip, clip), (1, 4, 4), target=1)
 
 
@@ -232,3 +246,184 @@ def test_a_layout_without_space_is_a_sequence():
 def test_grids_over_some_axes_are_checked(bad, model, clip):
     with pytest.raises((TypeError, ValueError), match="grid_shape"):
         RISE3D(model).attribute(clip, n_samples=4, grid_shape=bad, target=1)
+
+
+# Two inputs whose frames are encoded together.
+
+SMALLER = (4, 6)
+
+
+@pytest.fixture
+def pair(clip):
+    return clip, torch.rand(2, 1, FRAMES, *SMALLER)
+
+
+@pytest.fixture
+def pair_model():
+    return frame_wise_pair().eval()
+
+
+@given(
+    kinds=st.lists(
+        st.lists(st.sampled_from(["keep", "hide", "part"]), min_size=8, max_size=8),
+        min_size=1, max_size=6,
+    ),
+    chunk=st.sampled_from(["auto", 1, 2, 50]),
+    shared=st.booleans(),
+    left_alone=st.sampled_from([None, 0, 1]),
+)  # fmt: skip
+def test_any_masks_of_two_inputs(kinds, chunk, shared, left_alone):
+    model = frame_wise_pair().eval().double()
+    shapes = (2, 4, 5, 3), (1, 4, 2, 6)
+    clips = tuple(torch.rand(2, *shape).double() for shape in shapes)
+    baseline = tuple(
+        torch.rand(1 if shared and i else 2, *shape).double() for i, shape in enumerate(shapes)
+    )
+    streams = []
+    for _ in range(2):
+        row = [torch.rand(len(kinds), 1, *shape[1:]).double() for shape in shapes]
+        for m, moments in enumerate(kinds):
+            for place, kind in enumerate(moments):
+                if kind != "part":
+                    row[place // 4][m, :, place % 4] = kind == "keep"
+        streams.append([None if i == left_alone else Masks(mask) for i, mask in enumerate(row)])
+    options = {"layout": Layout("n c t h w"), "target": 1}
+    expected = perturbed_scores(undeclared(model), clips, baseline, streams, **options)
+    found = perturbed_scores(
+        model, clips, baseline, streams, **options, perturbations_per_eval=chunk
+    )
+    torch.testing.assert_close(found, expected)
+
+
+PAIR_EXPLANATIONS = {
+    "occlusion together": lambda model, pair: SpatioTemporalOcclusion(model).attribute(
+        pair, ((1, 4, 5), (1, 2, 3)), baselines=(baselines.frame_mean, 0), target=1
+    ),
+    "occlusion apart": lambda model, pair: SpatioTemporalOcclusion(model).attribute(
+        pair, (2, 4, 3), target=[0, 2], inputs_together=False
+    ),
+    "RISE apart": lambda model, pair: RISE3D(model).attribute(
+        pair,
+        n_samples=40,
+        grid_shape=((3, 2, 2), (FRAMES, None, None)),
+        target=1,
+        estimator="coverage",
+        inputs_together=False,
+    ),
+    "additional arguments": lambda model, pair: SpatioTemporalOcclusion(model).attribute(
+        pair, (1, None, None), target=1, additional_forward_args=torch.tensor([1.0, 3.0])
+    ),
+    "insertion": lambda model, pair: Insertion(model, unit="frame").evaluate(
+        pair, pair, target=1
+    ).scores,
+    "deletion": lambda model, pair: Deletion(model, unit="cell", cell_shape=(2, 3, 3), n_steps=9)
+    .evaluate(pair, pair, target=1)
+    .scores,
+    "modality score": lambda model, pair: modality_score(model, pair, target=1).coalitions,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("explain", PAIR_EXPLANATIONS.values(), ids=PAIR_EXPLANATIONS)
+def test_two_inputs_give_the_same_maps(explain, pair_model, pair):
+    model, pair = pair_model.double(), tuple(one.double() for one in pair)
+    found, expected = explain(model, pair), explain(undeclared(model), pair)
+    torch.testing.assert_close(found, expected)
+    spread = found[0] if isinstance(found, tuple) else found
+    assert spread.std() > 1e-5
+
+
+@pytest.mark.parametrize(
+    ("run", "moments"),
+    [
+        # every moment of both clips once, and the black one
+        (lambda m, x: SpatioTemporalOcclusion(m).attribute(x, (1, None, None), target=1),
+         2 * FRAMES + 1),
+        # a moment of which one input is hidden is neither known nor black
+        (lambda m, x: SpatioTemporalOcclusion(m).attribute(
+            x, (1, None, None), target=1, inputs_together=False), 2 * FRAMES + 2 * 2 * FRAMES),
+        (lambda m, x: modality_score(m, x, target=1), 2 * FRAMES + 1 + 2 * 2 * FRAMES),
+        (lambda m, x: Deletion(m, unit="frame", n_steps=1).evaluate(x, x, target=1),
+         2 * FRAMES + 1),
+    ],
+    ids=["frames", "frames of one", "coalitions", "all or nothing"],
+)  # fmt: skip
+def test_moments_are_encoded_again_unless_all_inputs_agree(run, moments, pair_model, pair):
+    run(pair_model, pair)
+    assert pair_model.encoder.frames == moments + CHECK
+
+
+@pytest.mark.filterwarnings("ignore:Input Tensor 0 did not already require")
+@pytest.mark.parametrize("tolerance", [0.0, 0.01])
+def test_rescaling_of_two_inputs_by_directions(tolerance):
+    model = frame_wise_pair().eval().double()
+    pair = torch.rand(1, 2, 4, 6, 5).double(), torch.rand(1, 1, 4, 6, 5).double()
+
+    class Plain(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder, self.head, self.whole = model.encoder, model.head, [model]
+
+        def forward(self, *inputs):
+            return self.whole[0](*inputs)
+
+    options = {"target": 1, "gate_quantile": 0.0}
+    found = TemporalSaliencyRescaling(Saliency(model)).attribute(
+        pair, (3, 2), tolerance=tolerance, **options
+    )
+    expected = TemporalSaliencyRescaling(Saliency(Plain())).attribute(pair, (3, 2), **options)
+    for one, other in zip(found, expected, strict=True):
+        assert (one - other).norm() <= max(1e-9, 3 * tolerance) * other.norm()
+
+
+def test_arguments_after_the_inputs_go_to_the_head(pair_model, pair):
+    gain = torch.tensor([1.0, 3.0])
+    torch.testing.assert_close(pair_model(*pair, gain), pair_model(*pair) * gain[:, None])
+    single = frame_wise().eval()
+    torch.testing.assert_close(single(pair[0], gain), single(pair[0]) * gain[:, None])
+
+
+def test_inputs_are_counted_and_of_one_length(pair_model, pair):
+    with pytest.raises(ValueError, match="declared with n_inputs=2, got 1"):
+        pair_model(pair[0])
+    with pytest.raises(ValueError, match=r"as many frames in each, got \[6, 5\]"):
+        pair_model(pair[0], pair[1][:, :, :5])
+    with pytest.raises(ValueError, match="declared with n_inputs=2, got 1"):
+        SpatioTemporalOcclusion(pair_model).attribute(pair[0], (1, 4, 4), target=1)
+    with pytest.raises(ValueError, match=r"as many frames in each, got \[6, 5\]"):
+        SpatioTemporalOcclusion(pair_model).attribute(
+            (pair[0], pair[1][:, :, :5]), (1, None, None), target=1, inputs_together=False
+        )
+    with pytest.raises(ValueError, match="n_inputs: expected at least 1, got 0"):
+        FrameWise(PairEncoder(), RecurrentHead(), n_inputs=0)
+
+
+def test_a_pair_encoder_that_mixes_frames_is_refused(pair):
+    class MixesInfrared(PairEncoder):
+        def forward(self, visible, infrared):
+            return super().forward(visible, infrared.roll(1, 0))
+
+    model = FrameWise(MixesInfrared(), RecurrentHead(), n_inputs=2)
+    with pytest.raises(ValueError, match="encoder MixesInfrared does not encode each frame"):
+        SpatioTemporalOcclusion(model).attribute(pair, (1, None, None), target=1)
+
+
+def test_out_of_memory_halves_the_moments(pair_model, pair):
+    class Limited(PairEncoder):
+        largest = 0
+
+        def forward(self, visible, infrared):
+            self.largest = max(self.largest, len(visible))
+            if len(visible) > FRAMES:
+                raise torch.OutOfMemoryError("planned")
+            return super().forward(visible, infrared)
+
+    limited = FrameWise(Limited(), pair_model.head, n_inputs=2).eval()
+    limited.encoder.load_state_dict(pair_model.encoder.state_dict())
+
+    def run(m):
+        return SpatioTemporalOcclusion(m).attribute(
+            pair, (1, 4, 3), target=1, inputs_together=False
+        )
+
+    torch.testing.assert_close(run(limited), run(pair_model), **CLOSE)
+    assert limited.encoder.largest > FRAMES

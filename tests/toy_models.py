@@ -147,6 +147,22 @@ class FrameEncoder(nn.Module):
         return self.fc(self.norm(self.conv(frames)).relu().square().mean((2, 3)))
 
 
+class PairEncoder(nn.Module):
+    """Features of a visible and an infrared frame of the same moment, which are not just added."""
+
+    def __init__(self, features: int = 5) -> None:
+        super().__init__()
+        self.visible, self.infrared = FrameEncoder(2, features), FrameEncoder(1, features)
+
+    def forward(self, visible: Tensor, infrared: Tensor) -> Tensor:
+        return 5 * self.visible(visible) * (0.1 + self.infrared(infrared))
+
+    @property
+    def frames(self) -> int:
+        """How many moments it was given."""
+        return self.visible.frames
+
+
 class RecurrentHead(nn.Module):
     """An LSTM over features of frames, and a linear layer on its last state."""
 
@@ -163,6 +179,11 @@ class RecurrentHead(nn.Module):
 def frame_wise(layout: str = "n c t h w", channels: int = 2) -> FrameWise:
     """A declared CNN-LSTM."""
     return FrameWise(FrameEncoder(channels), RecurrentHead(), layout)
+
+
+def frame_wise_pair(layout: str = "n c t h w") -> FrameWise:
+    """A declared CNN-LSTM of two inputs."""
+    return FrameWise(PairEncoder(), RecurrentHead(), layout, n_inputs=2)
 
 
 def undeclared(model: FrameWise):

@@ -21,7 +21,7 @@ class Changes:
 
     Args:
         clips: (C, T, H, W) of each input.
-        baselines: what hides, likewise.
+        baselines: what hides, likewise; None leaves that input as it is, whatever its extent.
         frames: which frames, counted from 0.
         masks: (1, H, W) masks of a frame.
     """
@@ -29,7 +29,7 @@ class Changes:
     def __init__(
         self,
         clips: Sequence[Tensor],
-        baselines: Sequence[Tensor],
+        baselines: Sequence[Tensor | None],
         frames: Sequence[int],
         masks: MaskStream,
     ) -> None:
@@ -45,11 +45,13 @@ class Changes:
         row = torch.arange(first, last, device=self._frames.device)
         return self._frames[row // len(self._masks)]
 
-    def changed(self, first: int, last: int) -> list[Tensor]:
-        """What stands there instead: (rows, C, H, W) of each input."""
+    def changed(self, first: int, last: int) -> list[Tensor | None]:
+        """What stands there instead: (rows, C, H, W) of each input, None where it is left alone."""
         frames, masks = self.frames(first, last), self._mask_of(first, last)
         return [
-            torch.lerp(
+            None
+            if baseline is None
+            else torch.lerp(
                 baseline[:, frames].transpose(0, 1), clip[:, frames].transpose(0, 1), masks.to(clip)
             )
             for clip, baseline in zip(self.clips, self._baselines, strict=True)
@@ -158,7 +160,8 @@ class AttributedDistances:
             clips = []
             for clip, changed in zip(changes.clips, changes.changed(first, last), strict=True):
                 rows = clip.expand(len(frames), *clip.shape).clone()
-                rows[row, :, frames] = changed
+                if changed is not None:
+                    rows[row, :, frames] = changed
                 clips.append(rows)
             maps = self._maps(clips)
             moved = [

@@ -7,7 +7,7 @@ singular vectors of the table (changes x features), so that one backward pass of
 direction serves all of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -35,7 +35,7 @@ class FrameGradients:
     Args:
         method: `captum.attr.Saliency` or ``InputXGradient``.
         model: its network.
-        clip: (C, T, H, W).
+        clips: (C, T, H, W) of each input.
         options: how the method would be asked.
         tolerance: share of the distances that may be left out, by estimate.
     """
@@ -44,22 +44,25 @@ class FrameGradients:
         self,
         method: Attribution,
         model: FrameWise,
-        clip: Tensor,
+        clips: Sequence[Tensor],
         options: AttributionOptions,
         tolerance: float,
     ) -> None:
         model.check_layout(options.layout)
+        model.check_clips([clip[None] for clip in clips])
         self._head, self._encoder = model.head, FrameEncoder(model.encoder)
         self._options, self._tolerance = options, tolerance
         self._finish = _finishing(method, options)
         with torch.inference_mode(False), torch.enable_grad():
-            self._frames = clip.transpose(0, 1).clone()
+            moments = [clip.transpose(0, 1) for clip in clips]
+            self._shapes = [one.shape[1:] for one in moments]
+            self._frames = _in_a_row(moments)
             frames = self._frames.clone().requires_grad_()
-            features = self._encoder(frames)
+            features = self._encode(frames)
             self._features = features.detach()
             self._slopes = self._head_gradients(self._features[None])[0]
             (gradient,) = torch.autograd.grad(features, frames, self._slopes)
-        self._dtype = map_dtype(clip.dtype)
+        self._dtype = map_dtype(clips[0].dtype)
         self._gradient = gradient.to(self._dtype)
         self._found = self._finish(self._gradient, self._frames)
         length = self._slopes.flatten(1).to(self._dtype).norm(dim=1)
@@ -107,8 +110,12 @@ class FrameGradients:
         """Distance inside the changed frames (rows,), and how slopes changed (rows, T, F)."""
         place = changes.frames(first, last)
         row = torch.arange(len(place), device=place.device)
-        frames = changes.changed(first, last)[0].detach().clone().requires_grad_()
-        encoded = self._encoder(frames)
+        moments = [
+            clip[:, place].transpose(0, 1) if changed is None else changed
+            for clip, changed in zip(changes.clips, changes.changed(first, last), strict=True)
+        ]
+        frames = _in_a_row(moments).requires_grad_()
+        encoded = self._encode(frames)
         features = self._features.expand(len(place), *self._features.shape).clone()
         features[row, place] = encoded.detach()
         slopes = self._head_gradients(features)
@@ -117,6 +124,13 @@ class FrameGradients:
         difference = slopes - self._slopes
         difference[row, place] = 0
         return (found - self._found[place]).abs().flatten(1).sum(1), difference.flatten(2)
+
+    def _encode(self, frames: Tensor) -> Tensor:
+        """Features of moments (M, values), the frames of all inputs in a row."""
+        parts = frames.split([shape.numel() for shape in self._shapes], dim=1)
+        return self._encoder(
+            *(part.unflatten(1, shape) for part, shape in zip(parts, self._shapes, strict=True))
+        )
 
     def _head_gradients(self, features: Tensor) -> Tensor:
         """Gradient of each row's score at its features (rows, T, ...)."""
@@ -147,9 +161,9 @@ class FrameGradients:
         return distances
 
     def _pulled_back(self, group: list[int], bases: list[Tensor]) -> Tensor:
-        """``J_s^T b`` of every basis vector b of these frames: (frames, vectors, C H W)."""
+        """``J_s^T b`` of every basis vector b of these frames: (frames, vectors, values)."""
         frames = self._frames[group].requires_grad_()
-        encoded = self._encoder(frames)
+        encoded = self._encode(frames)
         vectors = pad_sequence(bases)  # (vectors, frames, features), zero where a frame has fewer
         found = self._found.new_empty((len(group), len(vectors), frames[0].numel()))
         for i, slopes in enumerate(vectors):
@@ -169,6 +183,11 @@ class FrameGradients:
                 new = self._finish(torch.addmm(gradient, part, directions), frame)
                 distances.append(torch.linalg.vector_norm(new.sub_(old), ord=1, dim=1))
         return torch.cat(distances)
+
+
+def _in_a_row(frames: Sequence[Tensor]) -> Tensor:
+    """Frames (M, C, H, W) of each input as (M, values), in memory of its own."""
+    return torch.cat([one.detach().flatten(1) for one in frames], dim=1)
 
 
 def _finishing(

@@ -1,6 +1,5 @@
 """Temporal Saliency Rescaling: first when, then where, by how far a map moves."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,12 +15,14 @@ from captum_video.attr._frame_changes import (
     Distances,
 )
 from captum_video.attr._frame_gradients import FrameGradients
+from captum_video.attr._rescaling_rule import Rule
 from captum_video.baselines import Baseline, resolve
 from captum_video.clips import (
     Extent,
     Layout,
     clips_of,
     extent_of,
+    per_input,
     spread_over_channels,
     window_of,
 )
@@ -30,42 +31,6 @@ from captum_video.nn import FrameWise
 from captum_video.perturb import PerturbationsPerEval
 
 DEFAULT_TOLERANCE = 1e-2
-
-
-class _Rule(NamedTuple):
-    """How contributions of frames and tiles become a map."""
-
-    gate_quantile: float
-    gate_threshold: float | None
-    gated_value: float
-    rescale: bool
-
-    def passing(self, times: Tensor) -> Tensor:
-        """Which frames (N, T) are worth a closer look."""
-        times = _to_unit(times) if self.rescale else times
-        if self.gate_threshold is None:
-            gate = times.quantile(self.gate_quantile, dim=1, keepdim=True)
-        else:
-            gate = times.new_tensor(self.gate_threshold)
-        return (times >= gate) & (times > 0)
-
-    def combine(self, times: Tensor, passing: Tensor, tiles: list[Tensor], count: int) -> Tensor:
-        """Rescaled contributions (N, T, tiles)."""
-        inside = times.new_full((*times.shape, count), self.gated_value)
-        for n, found in enumerate(tiles):
-            inside[n, passing[n]] = _to_unit(found) if self.rescale else found
-        return inside * (_to_unit(times) if self.rescale else times)[..., None]
-
-
-def _to_unit(values: Tensor) -> Tensor:
-    """Each row from 0 to 1; a row of equals is 1 where it is above 0 (it has no other scale)."""
-    low, high = values.amin(-1, keepdim=True), values.amax(-1, keepdim=True)
-    span = high - low
-    return torch.where(
-        span > 0,
-        (values - low) / span.clamp_min(torch.finfo(span.dtype).tiny),
-        (high > 0).to(values),
-    )
 
 
 class TemporalSaliencyRescaling(PerturbationAttribution):
@@ -120,7 +85,7 @@ class TemporalSaliencyRescaling(PerturbationAttribution):
     def attribute(
         self,
         inputs: Tensor | tuple[Tensor, ...],
-        tile_shape: tuple[int, int],
+        tile_shape: tuple[int, int] | tuple[tuple[int, int], ...],
         baselines: Baseline | tuple[Baseline, ...] = None,
         target: Target = None,
         additional_forward_args: Any = None,
@@ -134,14 +99,15 @@ class TemporalSaliencyRescaling(PerturbationAttribution):
         tolerance: float | None = None,
         method_arguments: dict[str, Any] | None = None,
         return_time_contributions: bool = False,
+        inputs_together: bool = True,
     ) -> Any:
         """Hide frames, then tiles of those that pass the gate, and see how the map moves.
 
         Args:
-            inputs: clips in the layout, or a tuple of equally long and large ones, which are
-                hidden together.
+            inputs: clips in the layout, or a tuple of them (visible and infrared, say).
             tile_shape: height and width of a tile in pixels; for sequences (1, features in a
-                group). Tiles at the far border are cut there.
+                group). Tiles at the far border are cut there. Or one such pair per input, where these
+                are hidden one at a time.
             baselines: what hides: None (zero), a number, a tensor, a function of
                 `captum_video.baselines`, or one per input. The authors' code takes the first
                 value of the input.
@@ -161,34 +127,35 @@ class TemporalSaliencyRescaling(PerturbationAttribution):
                 the inputs' rank with one entry per clip follow their clip; a generator starts every
                 map from the same state.
             return_time_contributions: return D_time as well.
+            inputs_together: hide the same place of all inputs at once, for equally long and large
+                ones: one map. Or of one input at a time: a map, and a D_time, of each. The
+                distance is that of the whole map of the method, over all inputs, in both cases.
 
         Returns:
-            Shape of the inputs; the same over all channels and inputs. Higher: the map depends on
-            this place more. With ``return_time_contributions`` also D_time, (N, T).
+            Shape of the inputs; the same over all channels, and over all inputs that are hidden
+            together. Higher: the map depends on this place more. With
+            ``return_time_contributions`` also D_time, (N, T); of a tuple of inputs that are hidden
+            one at a time, a tuple.
 
         Raises:
             TypeError: an input of a wrong kind.
             ValueError: a tile larger than the frame, an option out of range, a method that returns
-                another shape, inputs of different extents, clips that are empty or not finite.
+                another shape, inputs of different extents hidden together, clips that are empty or
+                not finite.
 
         Cost:
-            1 + T + (frames that pass) x (tiles) maps of the method per clip, in memory of one chunk
-            of them. Frame-wise: one forward and backward pass of the encoder for each hidden tile,
+            1 + T + (frames that pass) x (tiles) maps of the method per clip (but for the 1, of each
+            input that is hidden by itself), in memory of one chunk of them. Frame-wise: one forward and backward pass of the encoder for each hidden tile,
             and for every frame one backward pass per direction kept.
 
         Randomness:
             That of the method.
         """
         is_tuple, clips = clips_of(inputs, self.layout)
-        extents = {extent_of(clip) for clip in clips}
-        if len(extents) > 1:
-            raise ValueError(
-                f"inputs: hidden together, so expected one extent, got {sorted(map(str, extents))}"
-            )
-        extent = extents.pop()
-        rule = _Rule(gate_quantile, gate_threshold, gated_value, rescale)
-        _check(rule, tolerance, perturbations_per_eval)
-        tile, whole = _tile_of(tile_shape, extent), Extent(1, *extent[1:])
+        rule = Rule(gate_quantile, gate_threshold, gated_value, rescale)
+        rule.check()
+        _check(tolerance, perturbations_per_eval)
+        groups = _hidden_at_once(clips, tile_shape, inputs_together)
         asked = AttributionOptions.of(
             self.layout,
             is_tuple,
@@ -205,42 +172,77 @@ class TemporalSaliencyRescaling(PerturbationAttribution):
             ],
             clips,
             resolve(baselines, clips, self.layout),
+            rule,
             show_progress,
         )
-        every = [range(extent.frames)] * len(asked)
-        times = torch.stack(probe(every, whole, "TSR, frames")).flatten(1)
-        passing = rule.passing(times)
-        chosen = [row.nonzero().flatten().tolist() for row in passing]
-        found = probe(chosen, tile, "TSR, tiles")
-        windows = SlidingWindows(extent, tile, tile, clips[0].device)
-        weights = rule.combine(times, passing, found, len(windows) // extent.frames)
-        volume = windows.hidden_sum(weights.flatten(1))[:, None]
-        maps = tuple(spread_over_channels(volume, clip, self.layout) for clip in clips)
+        volumes, times = zip(*(probe(*group) for group in groups), strict=True)
+        maps = tuple(
+            spread_over_channels(volumes[0 if inputs_together else i], clip, self.layout)
+            for i, clip in enumerate(clips)
+        )
         attributions = maps if is_tuple else maps[0]
-        return (attributions, times) if return_time_contributions else attributions
+        if not return_time_contributions:
+            return attributions
+        return attributions, times if is_tuple and not inputs_together else times[0]
 
 
 class _Probe(NamedTuple):
-    """Hides windows of single frames, and says how far each moves the map of its clip."""
+    """Hides frames of some inputs, then tiles of those that pass, and makes a map of it."""
 
     measures: list[Distances]
     clips: tuple[Tensor, ...]
     hidden: tuple[Tensor, ...]
+    rule: Rule
     show_progress: bool
 
-    def __call__(self, frames: Sequence[Sequence[int]], window: Extent, name: str) -> list[Tensor]:
-        """For each clip, (its frames, windows in a frame)."""
-        place = Extent(1, *extent_of(self.clips[0])[1:])
+    def __call__(self, inputs: Sequence[int], tile: Extent) -> tuple[Tensor, Tensor]:
+        """The map (N, 1, T, H, W), and contributions of the frames (N, T)."""
+        extent = extent_of(self.clips[inputs[0]])
+        every = [range(extent.frames)] * len(self.measures)
+        frame = Extent(1, *extent[1:])
+        times = torch.stack(self._moved(inputs, every, frame, "TSR, frames")).flatten(1)
+        passing = self.rule.passing(times)
+        chosen = [row.nonzero().flatten().tolist() for row in passing]
+        found = self._moved(inputs, chosen, tile, "TSR, tiles")
+        windows = SlidingWindows(extent, tile, tile, times.device)
+        weights = self.rule.combine(times, passing, found, len(windows) // extent.frames)
+        return windows.hidden_sum(weights.flatten(1))[:, None], times
+
+    def _moved(
+        self, inputs: Sequence[int], frames: Sequence[Sequence[int]], window: Extent, name: str
+    ) -> list[Tensor]:
+        """How far each window of a frame moves the map: for each clip, (its frames, windows)."""
+        place = Extent(1, *extent_of(self.clips[inputs[0]])[1:])
         masks = SlidingWindows(place, window, window, self.clips[0].device)
         total = sum(len(chosen) for chosen in frames) * len(masks)
         moved = []
         with progress_bar(self.show_progress, total, name) as bar:
             for n, (measure, chosen) in enumerate(zip(self.measures, frames, strict=True)):
                 clips = [clip[n] for clip in self.clips]
-                hidden = [one[n if len(one) > 1 else 0] for one in self.hidden]
+                hidden = [
+                    one[n if len(one) > 1 else 0] if i in inputs else None
+                    for i, one in enumerate(self.hidden)
+                ]
                 found = measure(Changes(clips, hidden, chosen, masks), bar.update)
                 moved.append(found.reshape(len(chosen), len(masks)))
         return moved
+
+
+def _hidden_at_once(
+    clips: tuple[Tensor, ...], shape: Any, together: bool
+) -> list[tuple[Sequence[int], Extent]]:
+    """Which inputs are hidden at once, and in tiles of what extent."""
+    if not together:
+        shapes = per_input(shape, len(clips), "tile_shape")
+        tiles = [_tile_of(one, extent_of(c)) for one, c in zip(shapes, clips, strict=True)]
+        return [([i], tile) for i, tile in enumerate(tiles)]
+    extents = {extent_of(clip) for clip in clips}
+    if len(extents) > 1:
+        raise ValueError(
+            f"inputs: hidden together, so expected one extent, got {sorted(map(str, extents))}; "
+            f"inputs_together=False hides one at a time"
+        )
+    return [(range(len(clips)), _tile_of(shape, extents.pop()))]
 
 
 def _distances(
@@ -250,7 +252,7 @@ def _distances(
     model = method.forward_func
     if isinstance(model, FrameWise) and FrameGradients.can_replace(method, asked):
         tolerance = DEFAULT_TOLERANCE if tolerance is None else tolerance
-        return FrameGradients(method, model, clips[0], asked, tolerance)
+        return FrameGradients(method, model, clips, asked, tolerance)
     if tolerance is not None:
         name = getattr(model, "__name__", type(model).__name__)
         raise ValueError(
@@ -267,13 +269,7 @@ def _tile_of(shape: Any, extent: Extent) -> Extent:
     return Extent(1, *shape)
 
 
-def _check(rule: _Rule, tolerance: float | None, size: PerturbationsPerEval) -> None:
-    if not 0 <= rule.gate_quantile <= 1:
-        raise ValueError(f"gate_quantile: expected 0 <= q <= 1, got {rule.gate_quantile}")
-    if rule.gate_threshold is not None and not rule.gate_threshold >= 0:
-        raise ValueError(f"gate_threshold: expected at least 0, got {rule.gate_threshold}")
-    if not 0 <= rule.gated_value < math.inf:
-        raise ValueError(f"gated_value: expected at least 0, got {rule.gated_value}")
+def _check(tolerance: float | None, size: PerturbationsPerEval) -> None:
     if tolerance is not None and not 0 <= tolerance < 1:
         raise ValueError(f"tolerance: expected 0 <= tolerance < 1, got {tolerance}")
     if size != "auto" and (not isinstance(size, int) or isinstance(size, bool) or size < 1):

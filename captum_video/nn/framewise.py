@@ -1,5 +1,6 @@
 """Frame-wise networks: an encoder for each frame, then a head over the sequence of features."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,14 +15,22 @@ class FrameWise(nn.Module):
     costs k passes of the encoder, because the features of all other frames are known. Every method
     and metric of the package makes use of it; nothing else changes.
 
+    Of several inputs (visible and infrared), the encoder sees the frames of one moment together. All
+    have as many frames; a moment is encoded again unless a perturbation leaves all inputs as they
+    are there, or hides all of them.
+
     Args:
-        encoder: frames (M, C, H, W) to features (M, ...); each frame by itself. Methods check this on
-            the first clip and refuse an encoder that mixes frames (temporal shift, for example).
+        encoder: frames (M, C, H, W), of each input, to features (M, ...); each moment by itself.
+            Methods check this on the first clip and refuse an encoder that mixes frames (temporal
+            shift, for example).
         head: features (N, T, ...) and the additional forward arguments to outputs (N, ...).
         layout: how the inputs order their axes; methods are given the same one.
+        n_inputs: how many of the network's leading arguments are clips; what follows goes to the
+            head.
 
     Raises:
         TypeError: encoder or head is no module.
+        ValueError: fewer than one input.
 
     Example:
         >>> import torch
@@ -38,15 +47,22 @@ class FrameWise(nn.Module):
     """
 
     def __init__(
-        self, encoder: nn.Module, head: nn.Module, layout: str | Layout = "n c t h w"
+        self,
+        encoder: nn.Module,
+        head: nn.Module,
+        layout: str | Layout = "n c t h w",
+        n_inputs: int = 1,
     ) -> None:
         super().__init__()
+        if not isinstance(n_inputs, int) or n_inputs < 1:
+            raise ValueError(f"n_inputs: expected at least 1, got {n_inputs!r}")
         for name, module in (("encoder", encoder), ("head", head)):
             if not isinstance(module, nn.Module):
                 raise TypeError(f"{name}: expected a module, got {type(module).__name__}")
         self.encoder = encoder
         self.head = head
         self.layout = Layout.of(layout)
+        self.n_inputs = n_inputs
 
     def check_layout(self, layout: Layout) -> None:
         """Raise ValueError unless a method reads its inputs as the network does."""
@@ -56,8 +72,25 @@ class FrameWise(nn.Module):
                 f"with {layout!r}"
             )
 
-    def forward(self, inputs: Tensor, *arguments: Any) -> Tensor:
-        """Outputs for clips in the declared layout."""
-        clip = self.layout.to_clip(inputs)
-        features = self.encoder(clip.transpose(1, 2).flatten(0, 1))
-        return self.head(features.unflatten(0, (clip.shape[0], clip.shape[2])), *arguments)
+    def check_clips(self, clips: Sequence[Tensor]) -> None:
+        """Raise ValueError unless these are as many clips (N, C, T, H, W) as declared, and of one length."""
+        if len(clips) != self.n_inputs:
+            raise ValueError(
+                f"inputs: the FrameWise network was declared with n_inputs={self.n_inputs}, got "
+                f"{len(clips)}"
+            )
+        lengths = [clip.shape[2] for clip in clips]
+        if len(set(lengths)) > 1:
+            raise ValueError(
+                f"inputs: a FrameWise network encodes all inputs of a moment together, so expected "
+                f"as many frames in each, got {lengths}"
+            )
+
+    def forward(self, inputs: Tensor, *more: Any) -> Tensor:
+        """Outputs for clips in the declared layout: ``n_inputs`` of them, then the head's arguments."""
+        given, arguments = (inputs, *more)[: self.n_inputs], more[self.n_inputs - 1 :]
+        clips = [self.layout.to_clip(one) for one in given]
+        self.check_clips(clips)
+        features = self.encoder(*(clip.transpose(1, 2).flatten(0, 1) for clip in clips))
+        shape = (clips[0].shape[0], clips[0].shape[2])
+        return self.head(features.unflatten(0, shape), *arguments)

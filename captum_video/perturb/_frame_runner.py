@@ -1,6 +1,6 @@
 """Running a chunk of perturbed clips through a frame-wise model: only changed frames are encoded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -20,48 +20,51 @@ class FrameRunner:
     """Encodes the frames that masks change, takes all others as known, and runs the head.
 
     Raises:
-        ValueError: several inputs, or another layout than the model was declared with.
+        ValueError: inputs or a layout that the model was not declared with.
     """
 
     def __init__(self, job: Job, model: FrameWise) -> None:
-        if len(job.clips) > 1:
-            raise ValueError(f"inputs: a FrameWise network takes one, got {len(job.clips)}")
         model.check_layout(job.layout)
+        model.check_clips(job.clips)
         self.job = job
         self._model = model
         self._encoder = FrameEncoder(model.encoder)
-        self._clips, self._baselines = self._known(job.clips[0]), self._known(job.baselines[0])
+        self._clips, self._baselines = self._known(job.clips), self._known(job.baselines)
+        self._length = job.clips[0].shape[2]
         self._frames = self.default_size()
-        self._buffer = job.clips[0].new_empty(0)
+        self._buffers: tuple[Tensor, ...] = ()
         self._waiting: list[tuple[Tensor, Tensor]] = []
 
-    def _known(self, clips: Tensor) -> Callable[[int], KnownFeatures]:
-        """Features of one of these clips; those of the latest are kept."""
+    def _known(self, clips: tuple[Tensor, ...]) -> Callable[[int], KnownFeatures]:
+        """Features of one of these clips, of each input; those of the latest are kept."""
         kept: dict[int, KnownFeatures] = {}
 
         def of(n: int) -> KnownFeatures:
-            n = n if len(clips) > 1 else 0
+            n = n if any(len(clip) > 1 for clip in clips) else 0
             if n not in kept:
                 kept.clear()
-                kept[n] = KnownFeatures(clips[n].transpose(0, 1), self._encoder, self._frames)
+                frames = [clip[n if len(clip) > 1 else 0].transpose(0, 1) for clip in clips]
+                kept[n] = KnownFeatures(frames, self._encoder, self._frames)
             return kept[n]
 
         return of
 
     def default_size(self) -> int:
         """Rows per pass: as many as there are frames in a pass of the encoder."""
-        return rows_that_fit([self.job.clips[0][0, :, 0]], _GPU_COPIES, on_cpu=_CPU_FRAMES)
+        frame = [clip[0, :, 0] for clip in self.job.clips]
+        return rows_that_fit(frame, _GPU_COPIES, on_cpu=_CPU_FRAMES)
 
     def run(self, stretches: list[Stretch], size: int) -> Tensor:
         """Outputs of these rows, at most ``size``."""
         rows = rows_of(stretches)
-        clip = self.job.clips[0]
         with torch.inference_mode():
-            if len(self._buffer) == 0:
-                self._frames = min(self._frames, size * clip.shape[2])
-                self._buffer = self._encoder.room_for(self._frames, clip)
+            if not self._buffers:
+                self._frames = min(self._frames, size * self._length)
+                self._buffers = tuple(
+                    self._encoder.room_for(self._frames, clip) for clip in self.job.clips
+                )
             self._waiting = []
-            features = clip.new_empty(0)
+            features = self.job.clips[0].new_empty(0)
             first = 0
             for stretch in stretches:
                 known = self._clips(stretch.clip).all()
@@ -80,7 +83,8 @@ class FrameRunner:
 
     def _parts(self, stretch: Stretch) -> list[Stretch]:
         """Few enough masks at a time."""
-        step = max(1, _MASK_BYTES // (4 * self.job.clips[0][0, 0].numel()))
+        mask_bytes = 4 * sum(clip[0, 0].numel() for clip in self.job.clips)
+        step = max(1, _MASK_BYTES // mask_bytes)
         return [
             Stretch(stretch.clip, start, min(start + step, stretch.stop))
             for start in range(stretch.start, stretch.stop, step)
@@ -88,47 +92,68 @@ class FrameRunner:
 
     def _change(self, part: Stretch, features: Tensor, first: int) -> None:
         """Put hidden frames' features in their places; blend frames partly hidden, and let them wait."""
-        (stream,) = self.job.masks[part.clip]
-        if stream is None:
+        masks = [self.job.mask(i, part) for i in range(len(self.job.clips))]
+        if all(mask is None for mask in masks):
             return
-        mask = unrepeated(stream[part.start : part.stop]).to(self.job.clips[0])
-        mask = mask.expand(-1, -1, self.job.clips[0].shape[2], -1, -1)
-        low, high = (bound[:, 0] for bound in mask.flatten(3).aminmax(dim=3))
-        kept, hidden = low == 1, high == 0
+        kept, hidden = self._untouched(masks, part.stop - part.start)
         row, frame = hidden.nonzero(as_tuple=True)
         if len(row):
             features[first + row, frame] = self._baselines(part.clip).at(frame)
         row, frame = (~(kept | hidden)).nonzero(as_tuple=True)
-        clip, baseline = self.job.clips[0][part.clip], self.job.baseline(0, part.clip)
         while len(row):
             start = sum(len(rows) for rows, _ in self._waiting)
-            end = min(start + len(row), len(self._buffer))
+            end = min(start + len(row), len(self._buffers[0]))
             now, then = row[: end - start], frame[: end - start]
-            torch.lerp(
-                baseline[:, then].transpose(0, 1),
-                clip[:, then].transpose(0, 1),
-                mask[now, :, then],
-                out=self._buffer[start:end],
-            )
+            self._blend(part.clip, masks, now, then, slice(start, end))
             self._waiting.append((first + now, then))
             row, frame = row[len(now) :], frame[len(now) :]
-            if end == len(self._buffer):
+            if end == len(self._buffers[0]):
                 self._flush(features)
+
+    def _untouched(self, masks: Sequence[Tensor | None], count: int) -> tuple[Tensor, Tensor]:
+        """Which frames all inputs keep, and which all of them hide: (masks, T) each."""
+        kept = torch.ones((count, self._length), dtype=torch.bool, device=self.job.clips[0].device)
+        hidden = kept.clone()
+        for mask in masks:
+            if mask is None:
+                hidden[:] = False
+                continue
+            low, high = unrepeated(mask).flatten(3).aminmax(dim=3)  # (masks, 1, T or 1)
+            kept &= low[:, 0] == 1
+            hidden &= high[:, 0] == 0
+        return kept, hidden
+
+    def _blend(
+        self,
+        n: int,
+        masks: Sequence[Tensor | None],
+        rows: Tensor,
+        frames: Tensor,
+        place: slice,
+    ) -> None:
+        """Write these frames of clip n, each under the mask of its row, into the buffers."""
+        for i, mask in enumerate(masks):
+            shown, out = self.job.clips[i][n][:, frames].transpose(0, 1), self._buffers[i][place]
+            if mask is None:
+                out.copy_(shown)
+            else:
+                hidden = self.job.baseline(i, n)[:, frames].transpose(0, 1)
+                torch.lerp(hidden, shown, mask[rows, :, frames], out=out)
 
     def _flush(self, features: Tensor) -> None:
         """Encode the frames that wait."""
         if self._waiting:
             row, frame = (torch.cat(part) for part in zip(*self._waiting, strict=True))
-            features[row, frame] = self._encoder(self._buffer[: len(row)])
+            features[row, frame] = self._encoder(*(one[: len(row)] for one in self._buffers))
             self._waiting = []
 
     def release(self) -> None:
-        """Give the buffer back; the next run makes a smaller one."""
-        self._buffer = self._buffer.new_empty(0)
+        """Give the buffers back; the next run makes smaller ones."""
+        self._buffers = ()
         self._frames = (self._frames + 1) // 2
         self._clips, self._baselines = (
-            self._known(self.job.clips[0]),
-            self._known(self.job.baselines[0]),
+            self._known(self.job.clips),
+            self._known(self.job.baselines),
         )
         if self.job.clips[0].device.type == "cuda":
             torch.cuda.empty_cache()

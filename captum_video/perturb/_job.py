@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from captum_video.clips import Layout
-from captum_video.masks import MaskStream
+from captum_video.masks import MaskStream, unrepeated
 
 _CPU_CHUNK_BYTES = 10 * 2**20
 _LARGEST_CPU_CHUNK = 256
@@ -50,14 +50,14 @@ class Job(NamedTuple):
         stream = self.masks[stretch.clip][i]
         if stream is None:
             return None
-        mask = stream[stretch.start : stretch.stop].to(self.clips[i])
+        mask = stream[stretch.start : stretch.stop]
         expected = (stretch.stop - stretch.start, 1, *self.clips[i].shape[2:])
         if mask.shape != expected:
             raise ValueError(
                 f"masks of inputs[{i}]: expected (masks, 1, T, H, W) = {expected}, got "
                 f"{tuple(mask.shape)}; inputs of different extents need masks of their own"
             )
-        return mask
+        return unrepeated(mask).to(self.clips[i]).expand(expected)
 
 
 def stretches_of(first: int, last: int, ends: list[int]) -> list[Stretch]:

@@ -14,7 +14,15 @@ from captum.attr import (
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
-from toy_models import FailsAfter, FrameEncoder, RecurrentHead, TinyNet3D, TwoStreams, frame_wise
+from toy_models import (
+    FailsAfter,
+    FrameEncoder,
+    RecurrentHead,
+    TinyNet3D,
+    TwoStreams,
+    frame_wise,
+    frame_wise_pair,
+)
 
 from captum_video import Layout, baselines
 from captum_video.attr import (
@@ -25,7 +33,7 @@ from captum_video.attr import (
 )
 from captum_video.nn import FrameWise
 
-pytestmark = pytest.mark.filterwarnings("ignore:Input Tensor 0 did not already require")
+pytestmark = pytest.mark.filterwarnings("ignore:Input Tensor . did not already require")
 CLOSE = {"atol": 1e-9, "rtol": 1e-6}
 
 
@@ -226,6 +234,79 @@ def test_several_inputs_are_hidden_together():
     )
     assert [one.shape for one in found] == [visible.shape, infrared.shape]
     torch.testing.assert_close(found[0][:, :1], found[1])
+
+
+@pytest.mark.parametrize("rescale", [False, True])
+def test_inputs_hidden_one_at_a_time_equal_a_plain_loop(rescale):
+    """Of each input as if the other were a part of the network; the map moves in both."""
+    model = TwoStreams().eval().double()
+    clips = torch.rand(1, 2, 4, 6, 5).double(), torch.rand(1, 1, 3, 4, 4).double()
+
+    def network(a, b):  # each stream changes how the other is seen
+        return model.visible(a) * (2 + model.infrared(b))
+
+    tiles = (3, 2), (2, 4)
+    found, times = TemporalSaliencyRescaling(Saliency(network)).attribute(
+        clips,
+        tiles,
+        baselines=(0, baselines.frame_mean),
+        target=1,
+        rescale=rescale,
+        return_time_contributions=True,
+        inputs_together=False,
+    )
+    black = torch.zeros_like(clips[0][0]), clips[1][0].mean(1, keepdim=True).expand_as(clips[1][0])
+    for i in range(2):
+
+        def whole_map(one, i=i):
+            pair = [one[None] if j == i else clip for j, clip in enumerate(clips)]
+            maps = Saliency(network).attribute(tuple(pair), target=1)
+            return torch.cat([m.detach().flatten() for m in maps])
+
+        expected, expected_times = oracles.temporal_saliency_rescaling(
+            whole_map, clips[i][0], black[i], tiles[i], rescale=rescale
+        )
+        assert expected.std() > 0
+        torch.testing.assert_close(times[i][0].tolist(), expected_times, **CLOSE)
+        torch.testing.assert_close(found[i][0], expected.expand_as(found[i][0]), **CLOSE)
+
+
+def test_inputs_hidden_one_at_a_time_of_a_declared_network():
+    model = frame_wise_pair().eval().double()
+    pair = torch.rand(2, 2, 4, 6, 5).double(), torch.rand(2, 1, 4, 3, 3).double()
+    options = {"target": [0, 1], "inputs_together": False}
+    found = TemporalSaliencyRescaling(Saliency(model)).attribute(
+        pair, ((3, 2), (1, 3)), tolerance=0.0, **options
+    )
+    expected = TemporalSaliencyRescaling(Saliency(Plain(model))).attribute(
+        pair, ((3, 2), (1, 3)), **options
+    )
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, **CLOSE)
+        assert one.std() > 0
+
+
+def test_one_input_is_hidden_by_itself_either_way(model, clip):
+    rescaling = TemporalSaliencyRescaling(Saliency(model))
+    expected = rescaling.attribute(clip, (3, 4), target=1)
+    options = {"return_time_contributions": True, "inputs_together": False}
+    maps, times = rescaling.attribute(clip, (3, 4), target=1, **options)
+    assert torch.equal(maps, expected)
+    assert times.shape == (2, 5)
+    maps, times = rescaling.attribute((clip,), (3, 4), target=1, **options)
+    assert torch.equal(maps[0], expected)
+    assert times[0].shape == (2, 5)
+
+
+def test_tiles_of_inputs_are_counted():
+    clips = torch.rand(1, 2, 4, 6, 6), torch.rand(1, 1, 4, 3, 3)
+    rescaling = TemporalSaliencyRescaling(Saliency(TwoStreams()))
+    with pytest.raises(ValueError, match=r"one extent, got .*; inputs_together=False hides one"):
+        rescaling.attribute(clips, (3, 3), target=1)
+    with pytest.raises(ValueError, match=r"tile_shape: expected one per input \(2\), got 3"):
+        rescaling.attribute(clips, ((3, 3),) * 3, target=1, inputs_together=False)
+    with pytest.raises(ValueError, match=r"exceeds clip \(4, 3, 3\)"):
+        rescaling.attribute(clips, (4, 4), target=1, inputs_together=False)
 
 
 def test_layouts():
