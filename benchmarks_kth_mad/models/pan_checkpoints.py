@@ -165,6 +165,11 @@ def _variant(path: Path, shapes: Shapes, clip: ClipShape, segments: int) -> Vari
     channels: dict[int, Variant] = {clip.channels: "rgb"}
     if _PA in shapes:
         maps = clip.frames // segments - 1
+        if maps < 1:
+            raise BenchmarkError(
+                f"{path}: expected clips of more than one frame per segment, got {clip.frames} "
+                f"frames for {segments} segments"
+            )
         channels = {maps: "pa", maps + clip.channels: "lite"}
     found = _inputs(path, shapes, _STEM, axes=4)
     if found not in channels:

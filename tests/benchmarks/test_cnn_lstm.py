@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torchvision.models import resnet18
 
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
@@ -190,10 +191,6 @@ def test_gradcam_is_the_gradient_weighted_map_of_each_frame() -> None:
             {"weights": "nope", "settings": {"encoder": "resnet18"}},
             "encoder resnet18: expected weights IMAGENET1K_V1, got 'nope'",
         ),
-        (
-            {"weights": "IMAGENET1K_V1", "settings": {"encoder": "resnet18"}, "channels": 1},
-            "encoder resnet18: weights IMAGENET1K_V1 need 3 channels, got 1",
-        ),
         ({"n_classes": 1}, "expected at least 2 classes, got 1"),
     ],
 )
@@ -202,9 +199,19 @@ def test_impossible_models(arguments: dict, message: str) -> None:
         build_model("cnn_lstm_small", **{"n_classes": 2, **arguments})
 
 
-def test_a_3d_network_has_no_encoder() -> None:
-    with pytest.raises(BenchmarkError, match="model r3d_small: has no encoder; cnn_lstm has"):
-        build_model("r3d_small", 2, settings={"encoder": "resnet18"})
+def test_published_filters_see_gray_by_their_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    published = resnet18()
+    monkeypatch.setattr(
+        "torchvision.models._api.load_state_dict_from_url",
+        lambda *_, **__: dict(published.state_dict()),
+    )
+    for channels, wanted in (
+        (1, published.conv1.weight.mean(1, keepdim=True)),
+        (3, published.conv1.weight),
+    ):
+        network = build_encoder("resnet18", 7, channels, "IMAGENET1K_V1").network
+        assert torch.equal(network.conv1.weight, wanted)
+        assert torch.equal(network.layer4[1].bn2.weight, published.layer4[1].bn2.weight)
 
 
 def test_weights_that_can_not_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:

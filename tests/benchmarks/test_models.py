@@ -69,7 +69,14 @@ def test_gradients_reach_the_clip() -> None:
         (("r3d_small", 4, 2), "expected 1 or 3 channels, got 2"),
         (("r3d_small", 4, 3, "KINETICS400_V1"), "has no published weights"),
         (("r3d_18", 4, 3, "IMAGENET"), "expected weights KINETICS400_V1, got 'IMAGENET'"),
-        (("r3d_18", 4, 1, "KINETICS400_V1"), "need 3 channels, got 1"),
+        (
+            ("r3d_small", 4, 3, None, {"encoder": "resnet18"}),
+            "model r3d_small: setting 'encoder': expected one of normalization",
+        ),
+        (
+            ("r3d_18", 4, 3, None, {"normalization": "mnist"}),
+            "'mnist': expected kinetics or imagen",
+        ),
     ],
 )
 def test_impossible_models(arguments: tuple, message: str) -> None:
