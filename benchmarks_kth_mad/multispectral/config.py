@@ -13,7 +13,7 @@ from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import METRICS, Unit
 from benchmarks_kth_mad.methods import BASELINES, COMPAT, METHODS, Options
-from benchmarks_kth_mad.models import MODELS
+from benchmarks_kth_mad.models import MODELS, Settings
 from benchmarks_kth_mad.training import Recipe
 
 SPECTRA = ("IR", "TV")
@@ -24,11 +24,15 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True)
 class NetworkPlan:
-    """One network of the study: its clips, how it is trained, and what it starts from."""
+    """One network of the study: its clips, how it is trained, what it starts from, and its parts.
+
+    ``weights`` and ``settings`` are those of `benchmarks_kth_mad.models.build_model`.
+    """
 
     clip: ClipShape
     recipe: Recipe = field(default_factory=Recipe)
     weights: str | None = None
+    settings: Settings = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,7 @@ def _trained(
         recipe=replace(plan.recipe, device=device),
         weights=plan.weights,
         show_progress=False,
+        settings=plan.settings,
     )
     return found.checkpoint
 

@@ -25,6 +25,7 @@ TINY = {
         "pan_lite_small": {
             "clip": {"frames": 16, "segments": 4, "height": 24, "width": 32},
             "recipe": {"epochs": 1, "batch_size": 8},
+            "settings": {"segments": 4},
         },
     },
     "maps": {"clips": 2, "samples": 60, "unit": "cell", "steps": 4, "pictures": 1},
