@@ -287,7 +287,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", help="published weights to start from, by torchvision's name")
     parser.add_argument(
         "--encoder",
-        help="of the frames of a cnn_lstm: torchvision's name of a network, such as resnet101",
+        help="of a cnn_lstm or a pan: torchvision's name of a network, such as resnet101",
     )
     _add_clip(parser, DEFAULT_CLIP)
     for recipe in fields(Recipe):

@@ -206,11 +206,14 @@ def test_masks_reach_the_encoder_in_the_order_of_frames() -> None:
 # gradients --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("name", ["pan_lite", "pan_pa", "pan_full"])
-def test_gradients_are_finite_where_nothing_moves(name: str) -> None:
+def test_gradients_are_finite_where_nothing_moves(name: str, half: bool) -> None:
     model = little(name)
     still = torch.rand(1, 1, 1, 24, 32).repeat(1, 1, 12, 1, 1).requires_grad_()
-    model(still)[0, 1].backward()
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        score = model(still)[0, 1]
+    score.backward()
     assert still.grad is not None
     assert still.grad.isfinite().all()
     for weight in model.parameters():

@@ -96,21 +96,22 @@ def test_it_becomes_a_checkpoint_of_ours(tmp_path: Path, lite: State) -> None:
 
 @pytest.mark.parametrize("consensus", ["vap", "avg"])
 def test_the_full_network_from_its_two_files(tmp_path: Path, consensus: str) -> None:
-    states = {v: random_state(v, 18, len(CLASSES), 8, consensus) for v in ("rgb", "pa")}
+    states = {v: random_state(v, 18, len(CLASSES), 4, consensus, 2) for v in ("rgb", "pa")}
     paths = [write(tmp_path / f"{variant}.pth", state) for variant, state in states.items()]
-    loaded = load_full_pan_checkpoint(*paths, CLASSES, CLIP)
-    clips = torch.rand(1, 3, 32, 32, 40)
-    scores = [pan_scores(state, (clips - MEAN) / STD, 8, 4) for state in states.values()]
+    clip = ClipShape(frames=8, height=32, width=32)
+    loaded = load_full_pan_checkpoint(*paths, CLASSES, clip, segments=4)
+    clips = torch.rand(1, 3, 8, 32, 32)
+    scores = [pan_scores(state, (clips - MEAN) / STD, 4, 2) for state in states.values()]
     with torch.no_grad():
         torch.testing.assert_close(loaded.model(clips), sum(scores) / 2, rtol=1e-4, atol=1e-4)
     with pytest.raises(BenchmarkError, match=r"pa\.pth: expected the stream rgb, got pa"):
-        load_full_pan_checkpoint(*paths[::-1], CLASSES, CLIP)
+        load_full_pan_checkpoint(*paths[::-1], CLASSES, clip, segments=4)
 
 
 def test_streams_that_differ(tmp_path: Path) -> None:
     rgb = write(tmp_path / "rgb.pth", random_state("rgb", 18, len(CLASSES)))
-    pa = write(tmp_path / "pa.pth", random_state("pa", 50, len(CLASSES)))
-    with pytest.raises(BenchmarkError, match=r"expected encoder resnet18 as in .*, got resnet50"):
+    pa = write(tmp_path / "pa.pth", random_state("pa", 18, len(CLASSES), consensus="avg"))
+    with pytest.raises(BenchmarkError, match=r"expected consensus vap as in .*, got average"):
         load_full_pan_checkpoint(rgb, pa, CLASSES, CLIP)
 
 
@@ -217,24 +218,38 @@ def test_another_encoder(
         load_pan_checkpoint("a.pth", CLASSES, CLIP)
 
 
+@pytest.fixture(scope="module")
+def network() -> nn.Module:
+    """Study A's 3-D network."""
+    return r3d_18(num_classes=len(CLASSES)).eval()
+
+
 @pytest.mark.parametrize(
     ("wrap", "prefix"), [("plain", ""), ("state_dict", "module."), ("model", "")]
 )
-def test_the_3d_network(tmp_path: Path, wrap: str, prefix: str) -> None:
-    network = r3d_18(num_classes=len(CLASSES)).eval()
+def test_the_3d_network(
+    network: nn.Module, monkeypatch: pytest.MonkeyPatch, wrap: str, prefix: str
+) -> None:
     state = {prefix + key: value for key, value in network.state_dict().items()}
-    torch.save(state if wrap == "plain" else {wrap: state, "epoch": 15}, tmp_path / "C3D_IR_15.pth")
-    loaded = load_c3d_checkpoint(tmp_path / "C3D_IR_15.pth", CLASSES)
+    content = state if wrap == "plain" else {wrap: state, "epoch": 15}
+    monkeypatch.setattr(foreign_states, "read_file", lambda _: content)
+    loaded = load_c3d_checkpoint("C3D_IR_15.pth", CLASSES)
     assert (loaded.name, loaded.classes) == ("r3d_18", CLASSES)
     assert (loaded.clip.frames, loaded.clip.height, loaded.clip.width) == (16, 224, 224)
     clips = torch.rand(2, 3, 8, 32, 32)
-    save_checkpoint(tmp_path / "ours.pt", loaded)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.model(clips), network((clips - MEAN) / STD))
+
+
+def test_the_3d_network_stays_study_a_s(network: nn.Module, tmp_path: Path) -> None:
+    """Its normalisation is not that of the r3d_18 that is trained here."""
+    torch.save(network.state_dict(), tmp_path / "C3D_IR_15.pth")
+    save_checkpoint(tmp_path / "ours.pt", load_c3d_checkpoint(tmp_path / "C3D_IR_15.pth", CLASSES))
     again = load_checkpoint(tmp_path / "ours.pt")
     assert again.model.settings == {"normalization": "imagenet"}
+    clips = torch.rand(1, 3, 8, 32, 32)
     with torch.no_grad():
-        wanted = network((clips - MEAN) / STD)
-        torch.testing.assert_close(loaded.model(clips), wanted)
-        torch.testing.assert_close(again.model(clips), wanted)
+        torch.testing.assert_close(again.model(clips), network((clips - MEAN) / STD))
 
 
 @pytest.mark.parametrize(
@@ -246,9 +261,9 @@ def test_the_3d_network(tmp_path: Path, wrap: str, prefix: str) -> None:
     ],
 )
 def test_a_3d_network_that_does_not_fit(
-    monkeypatch: pytest.MonkeyPatch, damage: Damage, message: str
+    network: nn.Module, monkeypatch: pytest.MonkeyPatch, damage: Damage, message: str
 ) -> None:
-    state = dict(r3d_18(num_classes=len(CLASSES)).state_dict())
+    state = dict(network.state_dict())
     damage(state)
     monkeypatch.setattr(foreign_states, "read_file", lambda _: state)
     with pytest.raises(BenchmarkError, match=message) as caught:

@@ -128,6 +128,28 @@ def test_a_loss_that_explodes_is_an_error(root: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_pan_learns(root: Path) -> None:
+    recipe = Recipe(epochs=10, batch_size=4, learning_rate=5e-3, device="cpu")
+    sets = [KTH(root, CLIP, CLASSES, split, random_start=True) for split in ("train", "test")]
+    parts = {"segments": 4, "frames_per_segment": 2}
+    trained = train("pan_lite_small", *sets, None, recipe, None, False, parts)
+    assert trained.losses[-1] < 0.7 * trained.losses[0]
+    assert trained.checkpoint.model.settings["segments"] == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("pan_lite_small", r"PAN: expected clips .* of 32 frames, 8 segments of 4, got .*, 8, 24"),
+        ("r3d_small_early", "r3d_small_early: takes a visible and an infrared clip of a scene"),
+    ],
+)
+def test_networks_that_want_other_clips(root: Path, name: str, message: str) -> None:
+    sets = [KTH(root, CLIP, CLASSES, split) for split in ("train", "test")]
+    with pytest.raises(BenchmarkError, match=message):
+        train(name, *sets, None, SHORT, None, False)
+
+
 def test_interruption_comes_through(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
