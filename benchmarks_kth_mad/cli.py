@@ -10,14 +10,16 @@ from typing import Any
 from benchmarks_kth_mad import commands
 from benchmarks_kth_mad.boxes.training import BoxRecipe
 from benchmarks_kth_mad.data.acting import RenderSettings
+from benchmarks_kth_mad.data.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.mad_index import read_classes
 from benchmarks_kth_mad.data.sampling import ClipShape
+from benchmarks_kth_mad.data.thermal import MADSettings
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS, load_foreign_checkpoint
 from benchmarks_kth_mad.multispectral.config import load_config
-from benchmarks_kth_mad.options import build_parser
+from benchmarks_kth_mad.options import RENDERED_ACTIONS, build_parser
 from benchmarks_kth_mad.runs import Run, Source
 from benchmarks_kth_mad.training import Recipe, resolve_device
 
@@ -102,22 +104,21 @@ def _methods(options: argparse.Namespace) -> Options:
 
 
 def _render(options: argparse.Namespace) -> None:
-    commands.render(
-        options.root,
-        options.actions,
-        _render_settings(options),
-        options.overwrite,
-    )
+    if options.layout == "mad":
+        actions: Sequence[str] = vars(options).get("actions", MAD_ACTIONS)
+        settings: RenderSettings | MADSettings = MADSettings(**_render_numbers(options))
+    else:
+        actions = vars(options).get("actions", RENDERED_ACTIONS)
+        settings = RenderSettings(**_render_numbers(options))
+    commands.render(options.root, actions, settings, options.overwrite)
 
 
-def _render_settings(options: argparse.Namespace) -> RenderSettings:
-    return RenderSettings(
-        persons=options.persons,
-        sequences=options.sequences,
-        frames=options.sequence_frames,
-        width=options.video_width,
-        seed=options.seed,
-    )
+def _render_numbers(options: argparse.Namespace) -> dict[str, Any]:
+    """The numbers that were given, by the names of the settings, which know the others."""
+    fields_of = {"sequence_frames": "frames", "video_width": "width"}
+    names = ("persons", "sequences", "sequence_frames", "video_width", "seed")
+    given = vars(options)
+    return {fields_of.get(name, name): given[name] for name in names if name in given}
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -190,13 +191,10 @@ def _demo(options: argparse.Namespace) -> None:
     _recipe(options), _clip(options)  # refuse what they refuse before anything is rendered
     if options.root is None:
         options.root = str(run.folder / "rendered")
-        options.classes = options.classes or options.actions
-        commands.render(
-            options.root,
-            options.actions,
-            _render_settings(options),
-            overwrite=True,
-        )
+        actions = vars(options).get("actions", RENDERED_ACTIONS)
+        options.classes = options.classes or actions
+        settings = RenderSettings(**_render_numbers(options))
+        commands.render(options.root, actions, settings, overwrite=True)
     for step in (_train, _predict_test, _attribute, _evaluate, _report):
         step(options)
 

@@ -11,8 +11,11 @@ from tqdm import tqdm
 
 from benchmarks_kth_mad.boxes.networks import NETWORKS, Sizes
 from benchmarks_kth_mad.data.acting import RenderSettings
+from benchmarks_kth_mad.data.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.data.render import render_kth
+from benchmarks_kth_mad.data.render_mad import render_mad
 from benchmarks_kth_mad.data.sampling import ClipShape
+from benchmarks_kth_mad.data.thermal import MADSettings
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import (
     Unit,
@@ -37,15 +40,23 @@ from benchmarks_kth_mad.training import train as train_model
 from captum_video.flow import flow_magnitude
 
 
-def render(root: str, actions: Sequence[str], settings: RenderSettings, overwrite: bool) -> None:
-    """Write a synthetic set."""
+def render(
+    root: str,
+    actions: Sequence[str],
+    settings: RenderSettings | MADSettings,
+    overwrite: bool,
+) -> None:
+    """Write a synthetic set, in the layout that the settings are for."""
     with tqdm(desc="render", unit="video", leave=False, disable=None) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        render_kth(root, actions, settings, overwrite, show)
+        if isinstance(settings, MADSettings):
+            render_mad(root, actions, settings, overwrite, show)
+        else:
+            render_kth(root, actions, settings, overwrite, show)
     print(f"rendered {settings.persons} persons x {', '.join(actions)} into {root}")
 
 
@@ -268,7 +279,7 @@ def multispectral(config: StudyConfig, root: str | None, out: Path, device: str)
 
     if root is None:
         root = str(out / "rendered")
-        render_multispectral(root, config.render)
+        render(root, MAD_ACTIONS, config.render, overwrite=True)
     make_folder(out)
     text = write_study(out, run_study(config, root, out, device), config)
     print(f"\n{text}\nrows, tables, networks and pictures in {out}, to be read from report.md")

@@ -1,7 +1,7 @@
 """What can be said on the command line; a bad number is refused here, before anything is done."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from typing import NoReturn
 
@@ -11,9 +11,11 @@ from benchmarks_kth_mad.boxes.networks import NETWORKS
 from benchmarks_kth_mad.boxes.series import LAYOUTS
 from benchmarks_kth_mad.boxes.training import BoxRecipe
 from benchmarks_kth_mad.data.acting import RenderSettings
+from benchmarks_kth_mad.data.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.mad_index import SPECTRA
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP, ClipShape
+from benchmarks_kth_mad.data.thermal import MADSettings
 from benchmarks_kth_mad.evaluation import METRICS
 from benchmarks_kth_mad.methods import BASELINES, COMPAT, DEFAULT_METHODS, METHODS, Options
 from benchmarks_kth_mad.models import MODELS
@@ -23,6 +25,7 @@ from benchmarks_kth_mad.motion_agreement import FLOWS
 from benchmarks_kth_mad.multispectral.config import presets
 from benchmarks_kth_mad.training import Recipe
 
+RENDERED_ACTIONS = ("boxing", "handwaving", "running", "walking")
 _MOST = 2**32 - 1
 
 
@@ -51,10 +54,16 @@ def build_parser() -> argparse.ArgumentParser:
         one.add_argument("--seed", type=_whole(0), default=0, help="of everything random")
         return one
 
-    render = add("render", "write a synthetic set in KTH's file layout, with actor masks")
+    render = add("render", "write a synthetic set in a real set's file layout, with actor masks")
     render.add_argument("--root", required=True, help="folder to write")
     render.add_argument("--overwrite", action="store_true", help="replace what is there")
-    _add_render(render)
+    render.add_argument(
+        "--layout",
+        choices=("kth", "mad"),
+        default="kth",
+        help="KTH's videos, or the multispectral set's pictures, infrared and visible",
+    )
+    _add_render(render, tuple(dict.fromkeys((*ACTIONS, *MAD_ACTIONS))))
 
     train = add("train", "train a network on the training split and test it once")
     _add_source(train, required=True)
@@ -95,7 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     demo = add("demo", "all of them, small: render (without --root), train, explain, measure")
     _add_source(demo)
-    _add_render(demo)
+    _add_render(demo, ACTIONS)
     _add_training(demo)
     _add_attribution(demo)
     _add_metrics(demo)
@@ -263,22 +272,29 @@ def _add_source(parser: argparse.ArgumentParser, required: bool = False) -> None
     )
 
 
-def _add_render(parser: argparse.ArgumentParser) -> None:
-    defaults = RenderSettings()
+def _add_render(parser: argparse.ArgumentParser, actions: Sequence[str]) -> None:
+    ours, theirs = RenderSettings(), MADSettings()
     for name, field, text in [
         ("persons", "persons", "different people"),
-        ("sequences", "sequences", "per video"),
-        ("sequence-frames", "frames", "of a sequence; those who travel count while in view"),
+        ("sequences", "sequences", "per video, or scenes per action"),
+        (
+            "sequence-frames",
+            "frames",
+            "of a sequence; in KTH, those who travel count while in view",
+        ),
         ("video-width", "width", "of the pictures; who runs is in a wide one for longer"),
     ]:
-        parser.add_argument(f"--{name}", type=int, default=getattr(defaults, field), help=text)
+        default = f"(default: {getattr(ours, field)}; {getattr(theirs, field)} with mad)"
+        parser.add_argument(
+            f"--{name}", type=int, default=argparse.SUPPRESS, help=f"{text} {default}"
+        )
     parser.add_argument(
         "--actions",
         nargs="+",
         metavar="ACTION",
-        choices=ACTIONS,
-        default=["boxing", "handwaving", "running", "walking"],
-        help="to render",
+        choices=actions,
+        default=argparse.SUPPRESS,
+        help=f"to render (default: {', '.join(RENDERED_ACTIONS)}; all eight with mad)",
     )
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks_kth_mad.data.figures import Stroke, paint, strokes
+from benchmarks_kth_mad.data.figures import Stroke, cover, paint, strokes
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.motion import CYCLES_PER_SECOND, GAITS, Body, pose
 from benchmarks_kth_mad.data.scenes import Picture, background
@@ -150,14 +150,14 @@ def _picture(
     height, width = scene.shape
     large = (width * OVERSAMPLING, height * OVERSAMPLING)
     canvas = np.zeros(large[::-1], np.uint8)
-    cover = np.zeros(large[::-1], np.uint8)
+    covered = np.zeros(large[::-1], np.uint8)
     x = track.x[k] if facing > 0 else width - track.x[k]
     origin = (float(x) * OVERSAMPLING, track.ground * OVERSAMPLING)
     scale = float(track.scale[k]) * OVERSAMPLING
     paint(canvas, marks, origin, scale, facing)
-    paint(cover, marks, origin, scale, facing, shade=255)
+    paint(covered, marks, origin, scale, facing, cover)
     small = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
-    share = cv2.resize(cover, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
+    share = cv2.resize(covered, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
     share /= 255
     return small + scene * (1 - share), share >= 0.5
 

@@ -1,5 +1,7 @@
 """An articulated person as strokes on a canvas, from the farthest limb to the nearest."""
 
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 import cv2
@@ -12,12 +14,26 @@ FAR_SHADE = 0.86
 
 
 class Stroke(NamedTuple):
-    """A thick line through points, or a closed shape with a thick rim."""
+    """A thick line through points, or a closed shape with a thick rim.
+
+    ``part`` names the field of `Body` that it shows, and ``light`` is the share of its shade there:
+    what is farther away is darker.
+    """
 
     points: list[Point]
     width: float
+    part: str
     shade: float
+    light: float = 1.0
     filled: bool = False
+
+
+Tint = Callable[[Stroke], float | Sequence[float]]
+
+
+def cover(_: Stroke) -> float:
+    """The tint of a mask."""
+    return 255.0
 
 
 def strokes(pose: Pose, body: Body) -> list[Stroke]:
@@ -40,18 +56,18 @@ def paint(
     marks: list[Stroke],
     origin: tuple[float, float],
     scale: float,
-    facing: int,
-    shade: int | None = None,
+    facing: float,
+    tint: Tint = attrgetter("shade"),
 ) -> None:
     """Draw strokes onto a canvas, in place.
 
     Args:
-        canvas: uint8 (H, W).
+        canvas: uint8 (H, W), or (H, W, C) with up to four channels.
         marks: of one figure.
         origin: the figure's origin on the canvas (x, y), in pixels.
         scale: pixels per body height.
-        facing: 1 looks right, -1 left.
-        shade: draw everything with this one, to get a mask.
+        facing: 1 looks right, -1 left; between them, who turns round is seen narrower.
+        tint: what to draw a stroke with, a number or one per channel; its shade by default.
     """
     fixed_point = 16  # cv2 takes coordinates in sixteenths of a pixel with shift=4
     for mark in marks:
@@ -59,29 +75,29 @@ def paint(
             [(origin[0] + facing * scale * p.x, origin[1] + scale * p.y) for p in mark.points]
         )
         corners = np.rint(corners * fixed_point).astype(np.int32)
-        gray = float(mark.shade if shade is None else shade)
+        color = tint(mark)
         width = max(round(mark.width * scale), 1)
         if mark.filled:
-            cv2.fillPoly(canvas, [corners], gray, cv2.LINE_AA, shift=4)
-        cv2.polylines(canvas, [corners], mark.filled, gray, width, cv2.LINE_AA, shift=4)
+            cv2.fillPoly(canvas, [corners], color, cv2.LINE_AA, shift=4)
+        cv2.polylines(canvas, [corners], mark.filled, color, width, cv2.LINE_AA, shift=4)
 
 
 def _arm(joints: list[Point], body: Body, depth: float) -> list[Stroke]:
     shoulder, elbow, hand = joints
-    sleeve = body.top if body.long_sleeves else body.skin
+    sleeve = "top" if body.long_sleeves else "skin"
     return [
-        Stroke([shoulder, elbow], 0.062 * body.build, body.top * depth * 0.93),
-        Stroke([elbow, hand], 0.046 * body.build, sleeve * depth * 0.93),
-        Stroke([hand, hand], 0.052, body.skin * depth),
+        _stroke(body, "top", [shoulder, elbow], 0.062 * body.build, depth * 0.93),
+        _stroke(body, sleeve, [elbow, hand], 0.046 * body.build, depth * 0.93),
+        _stroke(body, "skin", [hand, hand], 0.052, depth),
     ]
 
 
 def _leg(joints: list[Point], body: Body, depth: float) -> list[Stroke]:
     hip, knee, ankle, toe = joints
     return [
-        Stroke([ankle, toe], 0.045, body.shoes * depth),
-        Stroke([knee, ankle], 0.066 * body.build, body.trousers * depth),
-        Stroke([hip, knee], 0.096 * body.build, body.trousers * depth),
+        _stroke(body, "shoes", [ankle, toe], 0.045, depth),
+        _stroke(body, "trousers", [knee, ankle], 0.066 * body.build, depth),
+        _stroke(body, "trousers", [hip, knee], 0.096 * body.build, depth),
     ]
 
 
@@ -102,12 +118,24 @@ def _trunk(pose: Pose, body: Body) -> list[Stroke]:
     ]
     crown = Point(pose.head.x, pose.head.y - 0.022)
     return [
-        Stroke([neck, pose.head], 0.055, body.skin * 0.85),
-        Stroke(outline, rim, body.top, filled=True),
-        Stroke([crown, Point(pose.head.x, pose.head.y)], 2 * HEAD_RADIUS, body.hair),
-        Stroke(
+        _stroke(body, "skin", [neck, pose.head], 0.055, 0.85),
+        _stroke(body, "top", outline, rim, filled=True),
+        _stroke(body, "hair", [crown, Point(pose.head.x, pose.head.y)], 2 * HEAD_RADIUS),
+        _stroke(
+            body,
+            "skin",
             [Point(pose.head.x + (0.0 if pose.frontal else 0.014), pose.head.y + 0.008)] * 2,
             2 * HEAD_RADIUS * 0.88,
-            body.skin,
         ),
     ]
+
+
+def _stroke(
+    body: Body,
+    part: str,
+    points: list[Point],
+    width: float,
+    light: float = 1.0,
+    filled: bool = False,
+) -> Stroke:
+    return Stroke(points, width, part, getattr(body, part) * light, light, filled)

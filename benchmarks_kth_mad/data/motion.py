@@ -103,7 +103,7 @@ def _travel(gait: Gait, body: Body, phase: float) -> Pose:
     # a runner is in the air when the thighs are farthest apart
     drop = -lowest - gait.lift * sin(phase) ** 2
     trunk = pi - radians(gait.lean)
-    neck = hip.reach(trunk, _trunk_length(body))
+    neck = hip.reach(trunk, trunk_length(body))
     arms = [_swinging_arm(gait, neck, phase + shift) for shift in (0.0, pi)]
     head = neck.reach(pi - radians(gait.lean + 4), 0.115)
     return _at_height(
@@ -130,17 +130,17 @@ def _swinging_arm(gait: Gait, shoulder: Point, phase: float) -> list[Point]:
 def _box(body: Body, phase: float) -> Pose:
     sway = 0.02 * sin(phase)
     hip = Point(sway, -body.leg * 0.965 - ANKLE - 0.008 * cos(2 * phase))
-    neck = hip.reach(pi - radians(6), _trunk_length(body))
+    neck = hip.reach(pi - radians(6), trunk_length(body))
     shoulders = (Point(neck.x + 0.03, neck.y), Point(neck.x - 0.02, neck.y + 0.01))
     arms = []
     for shoulder, side in zip(shoulders, (pi, 0.0), strict=True):
         punch = max(0.0, sin(phase + side)) ** 1.3
         hand = Point(shoulder.x + 0.11 + 0.19 * punch, shoulder.y + 0.01 - 0.05 * (1 - punch))
-        arms.append(_two_bones(shoulder, hand, UPPER_ARM, FOREARM, 1))
+        arms.append(two_bones(shoulder, hand, UPPER_ARM, FOREARM, 1))
     legs = []
     for foot in (0.13, -0.12):
         ankle = Point(foot, -ANKLE)
-        leg = _two_bones(hip, ankle, body.leg / 2, body.leg / 2, -1)
+        leg = two_bones(hip, ankle, body.leg / 2, body.leg / 2, -1)
         legs.append([*leg, Point(foot + FOOT, 0.0)])
     head = Point(neck.x + 0.025, neck.y - 0.11)
     return Pose(head, shoulders, (hip, hip), (arms[0], arms[1]), (legs[0], legs[1]), False)
@@ -152,7 +152,7 @@ def _clap(body: Body, phase: float) -> Pose:
     shoulders = _front_shoulders(body)
     for side, shoulder in zip((-1, 1), shoulders, strict=True):
         hand = Point(side * apart, shoulder.y + 0.06)
-        arms.append(_two_bones(shoulder, hand, UPPER_ARM * 0.95, FOREARM * 0.95, side))
+        arms.append(two_bones(shoulder, hand, UPPER_ARM * 0.95, FOREARM * 0.95, side))
     return _front(body, (arms[0], arms[1]))
 
 
@@ -180,15 +180,16 @@ def _front(body: Body, arms: tuple[list[Point], list[Point]]) -> Pose:
 
 
 def _front_shoulders(body: Body) -> tuple[Point, Point]:
-    height = -body.leg - ANKLE - _trunk_length(body)
+    height = -body.leg - ANKLE - trunk_length(body)
     return Point(-body.shoulder, height), Point(body.shoulder, height)
 
 
-def _trunk_length(body: Body) -> float:
+def trunk_length(body: Body) -> float:
+    """From the hips to the neck."""
     return 1.0 - body.leg - ANKLE - 0.115 - 1.35 * HEAD_RADIUS
 
 
-def _two_bones(root: Point, end: Point, first: float, second: float, side: int) -> list[Point]:
+def two_bones(root: Point, end: Point, first: float, second: float, side: int) -> list[Point]:
     """Root, middle joint and end, by the law of cosines; ``side`` picks which way the joint bends."""
     dx, dy = end.x - root.x, end.y - root.y
     distance = min(max(hypot(dx, dy), 1e-6), (first + second) * 0.999)

@@ -3,17 +3,14 @@
 It gives what the real set lacks: any number of persons, and the actor's masks.
 """
 
-import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks_kth_mad.data.acting import FPS, RenderSettings, render_video
 from benchmarks_kth_mad.data.kth_index import SEQUENCE_FILE, Video, check_classes
 from benchmarks_kth_mad.data.masks import MASK_FOLDER, save_masks
+from benchmarks_kth_mad.data.rendered_set import split_persons, whole_set
 from benchmarks_kth_mad.data.video import write_video
-from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.files import make_folder
 
 _SPLIT_TITLES = ("Training:  ", "Validation:", "Test:      ")
 _HEADING = "Rendered people and places in the layout of the KTH action set."
@@ -44,51 +41,9 @@ def render_kth(
     """
     root = Path(root)
     actions = check_classes(actions)
-    _check_free(root, overwrite)
-    make_folder(root.parent)
-    partial = root.with_name(f".{root.name}.{os.getpid()}.partial")
-    try:
+    with whole_set(root, SEQUENCE_FILE, _HEADING, overwrite) as partial:
         _render_into(partial, actions, settings, progress)
-        _swap_in(partial, root)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return root
-
-
-def _check_free(root: Path, overwrite: bool) -> None:
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        return
-    if not overwrite:
-        raise BenchmarkError(
-            f"{root}: exists and is not empty; choose another folder, or --overwrite"
-        )
-    file = root / SEQUENCE_FILE
-    if not file.is_file() or not file.read_bytes().startswith(_HEADING.encode("ascii")):
-        raise BenchmarkError(
-            f"{root}: holds something that was not rendered, which --overwrite does not touch; "
-            f"choose another folder"
-        )
-
-
-def _swap_in(partial: Path, root: Path) -> None:
-    """Put the complete folder in place; what was there goes only once the new one stands."""
-    old = root.with_name(f".{root.name}.{os.getpid()}.old")
-    if root.exists():
-        root.rename(old)
-    partial.rename(root)
-    if old.is_dir():
-        shutil.rmtree(old)
-    else:
-        old.unlink(missing_ok=True)
-
-
-def split_persons(count: int) -> tuple[list[int], list[int], list[int]]:
-    """Persons 1..count for training, validation (an eighth) and test (a quarter), at least one each."""
-    test = max(1, count // 4)
-    validation = max(1, count // 8)
-    numbers = list(range(1, count + 1))
-    training = count - validation - test
-    return numbers[:training], numbers[training : count - test], numbers[count - test :]
 
 
 def _render_into(

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import yaml
 
-from benchmarks_kth_mad.data.render_mad import MADSettings
 from benchmarks_kth_mad.data.sampling import ClipShape
+from benchmarks_kth_mad.data.thermal import MADSettings
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import METRICS, Unit
 from benchmarks_kth_mad.methods import BASELINES, COMPAT, METHODS, Options
@@ -181,9 +181,9 @@ def _study(content: Mapping[str, Any]) -> StudyConfig:
         for name, plan in _mapping(known.pop("networks", {}), "networks").items()
     }
     parts: dict[str, Any] = {"networks": networks}
-    for name, kind in (("maps", MapPlan), ("render", MADSettings)):
-        if name in known:
-            parts[name] = _part(kind, {**_mapping(known.pop(name), name)}, name)
+    parts["maps"] = _part(MapPlan, _mapping(known.pop("maps", {}), "maps"), "maps")
+    scenes = {"seed": seed, **_mapping(known.pop("render", {}), "render")}
+    parts["render"] = _part(MADSettings, scenes, "render")
     return _part(StudyConfig, {**known, **parts}, "study")
 
 

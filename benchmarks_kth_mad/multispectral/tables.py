@@ -61,19 +61,20 @@ def modality_table(means: pd.DataFrame) -> pd.DataFrame:
     return _wide(found, ["network"], "measure")
 
 
-def in_words(interval: Interval, signed: bool = False) -> str:
-    """A mean with its bounds."""
+def in_words(interval: Interval, persons: int, signed: bool = False) -> str:
+    """A mean with its bounds, where more persons than one make some."""
     form = "+.3f" if signed else ".3f"
-    return f"{interval.mean:{form}} ({interval.low:{form}} to {interval.high:{form}})"
+    mean = f"{interval.mean:{form}}"
+    if persons < 2:
+        return mean
+    return f"{mean} ({interval.low:{form}} to {interval.high:{form}})"
 
 
 def _wide(means: pd.DataFrame, index: list[str], column: str) -> pd.DataFrame:
-    cells = [
-        in_words(Interval(*row))
-        for row in means[["mean", "low", "high"]].itertuples(index=False, name=None)
-    ]
-    order = means[index].drop_duplicates()
+    """One row for each index, in order, one column for each value of a column."""
+    numbers = means[["mean", "low", "high", "persons"]].itertuples(index=False, name=None)
+    cells = [in_words(Interval(*bounds), persons) for *bounds, persons in numbers]
     wide = means.assign(cell=cells).pivot_table(
         index=index, columns=column, values="cell", aggfunc="first", sort=False
     )
-    return wide.reindex(pd.MultiIndex.from_frame(order)).fillna("").reset_index()
+    return means[index].drop_duplicates().merge(wide.fillna("").reset_index(), on=index)

@@ -196,10 +196,14 @@ def test_a_device_that_is_not_there(
     [
         (["--persons", "2"], "persons: expected at least 3, got 2"),
         (["--actions", "flying"], "invalid choice: 'flying' (choose from"),
+        (["--actions", "kicking"], "class 'kicking' is not in KTH; it has boxing"),
+        (["--layout", "mad", "--actions", "jogging"], "action 'jogging': expected one of bending"),
+        (["--layout", "mad", "--persons", "2"], "persons: expected at least 3, got 2"),
+        (["--layout", "icpr"], "argument --layout: invalid choice: 'icpr'"),
         (["--seed", "-1"], "expected a whole number from 0 to"),
         ([], "exists and is not empty; choose another folder, or --overwrite"),
     ],
-    ids=["persons", "action", "seed", "not-empty"],
+    ids=["persons", "action", "kth", "mad", "mad-persons", "layout", "seed", "not-empty"],
 )
 def test_render(refused: Refused, set_copy: Path, options: list[str], message: str) -> None:
     root = set_copy if not options else set_copy.parent / "other"
