@@ -18,7 +18,7 @@ from captum_video.attr import (
     SpatioTemporalOcclusion,
     TemporalSaliencyRescaling,
 )
-from captum_video.metrics import Deletion, Insertion
+from captum_video.metrics import Deletion, Insertion, modality_score
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-4}
 
@@ -419,6 +419,28 @@ def test_gpu_gives_the_map_of_the_cpu(method, model, clip):
     found = method.run(model.cuda(), clip.cuda())
     assert found.device.type == "cuda"
     torch.testing.assert_close(found.cpu(), expected, atol=1e-3, rtol=1e-2)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_several_inputs_on_a_gpu(clip):
+    inputs = clip, torch.rand(2, 1, 4, 7, 6)
+    on_gpu = tuple(one.cuda() for one in inputs)
+    model, twin = TwoStreams().eval(), TwoStreams().eval().cuda()
+    twin.load_state_dict(model.state_dict())
+    for method in METHODS.values():
+        if method.per_input:
+            expected = method.run(model, inputs, inputs_together=False)
+            found = method.run(twin, on_gpu, inputs_together=False)
+            assert {one.device.type for one in found} == {"cuda"}
+            found = tuple(one.cpu() for one in found)
+            torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-2)
+    expected = modality_score(model, inputs, target=1)
+    found = modality_score(twin, on_gpu, target=1)
+    torch.testing.assert_close(found.shapley.cpu(), expected.shapley, atol=1e-3, rtol=1e-2)
+    maps = tuple(torch.randn_like(one) for one in on_gpu)
+    curve = Insertion(twin, unit="frame", inputs_together=True).evaluate(on_gpu, maps, target=1)
+    assert curve.scores.device.type == "cuda"
 
 
 @pytest.mark.gpu

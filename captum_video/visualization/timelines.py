@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from captum_video.clips import Layout, clip_of
-from captum_video.visualization.figures import (
+from captum_video.visualization.figures import label_of, one_clip
+from captum_video.visualization.lines import figure_of
+from captum_video.visualization.overlay import Denormalize, Sign, color_limit, palette_of
+from captum_video.visualization.sheets import (
     BAR_INCHES,
     CELL_INCHES,
     FONT_SIZE,
@@ -14,12 +17,8 @@ from captum_video.visualization.figures import (
     INK,
     draw_bar,
     in_short,
-    label_of,
-    one_clip,
     width_of,
 )
-from captum_video.visualization.lines import figure_of
-from captum_video.visualization.overlay import Denormalize, Sign, color_limit, palette_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -107,7 +107,7 @@ def test_what_differs_by_person_is_undecided_and_so_is_one_person(config: StudyC
 def test_the_random_map_takes_no_part_in_a_verdict(config: StudyConfig) -> None:
     values = {("IRTV", "IR"): {"a": [0.2], "b": [0.2]}, ("IR", "IR"): {"a": [0.3], "b": [0.3]}}
     rows = rows_of(values, HALF).assign(method="rise")
-    noise = rows.assign(method="random", value=rows["value"] * (-1.0) ** range(4))
+    noise = rows.assign(method="random", value=[0.9, 0.1, 0.2, 0.7])
     assert verdicts(pd.concat([rows, noise]), config) == verdicts(rows, config)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from captum_video.clips import Layout
-from captum_video.visualization import filmstrip, overlay
+from captum_video.visualization import color_limit, filmstrip, overlay
 
 
 @pytest.fixture
@@ -169,3 +169,76 @@ def test_bad_values(clip):
         filmstrip(clip, {}, rows={"flow": clip[:, :, 1:]})
     with pytest.raises(ValueError, match=r"rows\['flow'\]: .* got 2"):
         filmstrip(clip, {}, rows={"flow": clip[:, :2]})
+
+
+@pytest.fixture
+def pair(clip):
+    """Visible in colour; infrared gray, of another size and shape."""
+    return clip, torch.rand(1, 1, 12, 4, 9, generator=torch.Generator().manual_seed(3))
+
+
+def test_two_inputs_have_a_row_each_per_method(pair):
+    maps = {"RISE": tuple(one[:, :1] for one in pair), "none": tuple(0 * one for one in pair)}
+    figure = filmstrip(pair, maps, n_frames=3, input_names=("visible", "infrared"))
+    rows = [axes.get_ylabel() for axes in figure.axes[: 6 * 3 : 3]]
+    nothing = ["none\nvisible\n(no evidence)", "none\ninfrared\n(no evidence)"]
+    assert rows == ["visible", "infrared", "RISE\nvisible", "RISE\ninfrared", *nothing]
+    assert len(figure.axes) == 6 * 3 + 1
+    bar, top, bottom = (figure.axes[i].get_position() for i in (-1, 6, 9))
+    assert (bar.y0, bar.y1) == pytest.approx((bottom.y0, top.y1))
+    images = images_of(figure)
+    gray = pair[1][0, :, 0].expand(3, -1, -1).permute(1, 2, 0)
+    torch.testing.assert_close(torch.from_numpy(images[3].data), gray)
+    figure = filmstrip(pair, maps, n_frames=1)
+    assert [axes.get_ylabel() for axes in figure.axes[:2]] == ["input 0", "input 1"]
+
+
+def test_one_scale_for_all_inputs_of_a_method(pair):
+    """The weaker input looks weaker; frame by frame it no longer does."""
+    weak = pair[0], pair[1] / 10
+    figure = filmstrip(pair, {"map": weak}, n_frames=1)
+    limit = color_limit(pair[0])
+    expected = overlay(pair[1], weak[1], limit=limit)[0, :, 6].permute(1, 2, 0)
+    torch.testing.assert_close(torch.from_numpy(images_of(figure)[3].data), expected)
+    strong = filmstrip(pair, {"map": weak, "ten": (pair[0] * 10, pair[1])}, scale="shared")
+    assert len(strong.axes) == 6 * 8 + 1
+    alone = filmstrip(pair, {"map": weak}, n_frames=1, scale="frame")
+    frame = overlay(pair[1][:, :, 6:7], pair[1][:, :, 6:7])[0, :, 0].permute(1, 2, 0)
+    torch.testing.assert_close(torch.from_numpy(images_of(alone)[3].data), frame)
+
+
+def test_a_tuple_of_one_is_drawn_as_one(clip):
+    figure = filmstrip((clip,), {"a": (clip,)}, n_frames=2)
+    for ours, theirs in zip(
+        images_of(figure), images_of(filmstrip(clip, {"a": clip}, n_frames=2)), strict=True
+    ):
+        assert (ours == theirs).all()
+    assert [axes.get_ylabel() for axes in figure.axes[:4:2]] == ["clip", "a"]
+
+
+@pytest.mark.parametrize("ways", [((0.5, 0.2), (0.1, 2.0)), [(0.5, 0.2), lambda x: x * 2 + 0.1]])
+def test_inputs_are_brought_back_to_colours_each_its_own_way(ways, pair):
+    normalised = (pair[0] - 0.5) / 0.2, (pair[1] - 0.1) / 2
+    images = images_of(filmstrip(normalised, {}, n_frames=1, denormalize=ways))
+    for image, one in zip(images, images_of(filmstrip(pair, {}, n_frames=1)), strict=True):
+        torch.testing.assert_close(torch.from_numpy(image.data), torch.from_numpy(one.data))
+    same = tuple((one - 0.3) / 0.2 for one in pair)
+    for image, one in zip(
+        images_of(filmstrip(same, {}, n_frames=1, denormalize=(0.3, 0.2))),
+        images_of(filmstrip(pair, {}, n_frames=1)),
+        strict=True,
+    ):
+        torch.testing.assert_close(torch.from_numpy(image.data), torch.from_numpy(one.data))
+
+
+def test_bad_tuples(pair):
+    with pytest.raises(ValueError, match=r"as many frames of each input, got \[12, 3\]"):
+        filmstrip((pair[0], pair[1][:, :, :3]), {})
+    with pytest.raises(ValueError, match=r"attributions\['a'\]: .* per input \(2\), got 1"):
+        filmstrip(pair, {"a": pair[0]})
+    with pytest.raises(ValueError, match=r"input_names: expected one per input \(2\), got 'IR'"):
+        filmstrip(pair, {}, input_names="IR")
+    with pytest.raises(ValueError, match="attributions: expected the clips'"):
+        filmstrip(pair, {"a": pair[::-1]})
+    with pytest.raises(ValueError, match="at least one tensor"):
+        filmstrip((), {})
