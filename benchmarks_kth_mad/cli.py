@@ -7,7 +7,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks_kth_mad import commands
+from benchmarks_kth_mad import commands, experiments
 from benchmarks_kth_mad.boxes.training import BoxRecipe
 from benchmarks_kth_mad.data.acting import RenderSettings
 from benchmarks_kth_mad.data.exertions import MAD_ACTIONS
@@ -216,7 +216,7 @@ def _motion(options: argparse.Namespace) -> None:
 
 
 def _speed(options: argparse.Namespace) -> None:
-    commands.speed(
+    experiments.speed(
         options.of,
         resolve_device(options.device),
         options.frames,
@@ -227,7 +227,7 @@ def _speed(options: argparse.Namespace) -> None:
 
 
 def _convergence(options: argparse.Namespace) -> None:
-    commands.convergence(
+    experiments.convergence(
         Run(options.run),
         options.clips,
         options.counts,
@@ -239,7 +239,7 @@ def _convergence(options: argparse.Namespace) -> None:
 
 def _boxes(options: argparse.Namespace) -> None:
     given = {one.name: getattr(options, one.name) for one in fields(BoxRecipe)}
-    commands.boxes(
+    experiments.boxes(
         options.layouts,
         options.networks,
         {name: value for name, value in given.items() if value is not None},
@@ -261,7 +261,9 @@ def _multispectral(options: argparse.Namespace) -> None:
         if getattr(options, name) is not None:
             changes[name] = getattr(options, name)
     config = load_config(options.config, changes)
-    commands.multispectral(config, options.root, Path(options.out), resolve_device(options.device))
+    experiments.multispectral(
+        config, options.root, Path(options.out), resolve_device(options.device)
+    )
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {

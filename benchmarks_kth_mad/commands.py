@@ -1,17 +1,11 @@
 """What each command does, says and leaves behind."""
 
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-import torch
 from tqdm import tqdm
 
-from benchmarks_kth_mad.boxes.networks import NETWORKS, Sizes
 from benchmarks_kth_mad.data.acting import RenderSettings
-from benchmarks_kth_mad.data.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.data.render import render_kth
 from benchmarks_kth_mad.data.render_mad import render_mad
 from benchmarks_kth_mad.data.sampling import ClipShape
@@ -26,14 +20,12 @@ from benchmarks_kth_mad.evaluation import (
     measure,
     save_curves,
     save_explained,
-    spread_evenly,
     spread_over_classes,
 )
 from benchmarks_kth_mad.evaluation import predict as predict_clips
 from benchmarks_kth_mad.files import make_folder, whole_file
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models import Checkpoint, Settings, load_checkpoint, save_checkpoint
-from benchmarks_kth_mad.multispectral.config import StudyConfig
 from benchmarks_kth_mad.runs import Manifest, Run, Source, require
 from benchmarks_kth_mad.training import Recipe
 from benchmarks_kth_mad.training import train as train_model
@@ -104,7 +96,7 @@ def import_study(run: Run, source: Source, checkpoint: Checkpoint, seed: int, de
 
 def predict(run: Run, source: Source, split: str, device: str) -> None:
     """Classify a split, keep one row per clip."""
-    checkpoint = _checkpoint(run)
+    checkpoint = checkpoint_of(run)
     rows = predict_clips(checkpoint, source.dataset(split, checkpoint.clip), device)
     with whole_file(run.predictions) as path:
         rows.to_csv(path, index=False)
@@ -126,7 +118,7 @@ def attribute(
     """Explain clips of the test split, keep clips and maps."""
     if n_clips < 1:
         raise BenchmarkError(f"--clips: expected at least 1, got {n_clips}")
-    checkpoint = _checkpoint(run)
+    checkpoint = checkpoint_of(run)
     dataset = source.dataset("test", checkpoint.clip)
     chosen = spread_over_classes(dataset, n_clips)
     explained = explain(checkpoint, dataset, methods, options, chosen, device)
@@ -139,7 +131,7 @@ def evaluate(
     run: Run, metrics: Sequence[str], unit: Unit, n_steps: int, baseline: str, device: str
 ) -> None:
     """Measure the maps, keep one row per metric, method and clip, and the curves."""
-    checkpoint = _checkpoint(run)
+    checkpoint = checkpoint_of(run)
     rows, curves = measure(
         checkpoint, load_explained(run), metrics, unit, n_steps, baseline, device
     )
@@ -173,7 +165,7 @@ def motion(
     from benchmarks_kth_mad.motion_agreement import agreement_rows, agreement_table, flow_of
     from benchmarks_kth_mad.report.motion import draw_motion
 
-    checkpoint, explained, manifest = _checkpoint(run), load_explained(run), run.load_manifest()
+    checkpoint, explained, manifest = checkpoint_of(run), load_explained(run), run.load_manifest()
     if not threshold >= 0:
         raise BenchmarkError(f"--moving: expected at least 0 pixels per frame, got {threshold}")
     found = flow_of(explained, flow)
@@ -188,101 +180,6 @@ def motion(
     )
     for name in draw_motion(run, checkpoint.model, explained, found, baseline, n_pictures):
         print(f"picture   {run.pictures / name}")
-
-
-def speed(of: str, device: str, frames: int, size: int, rounds: int, autocast: bool) -> None:
-    """Print a table of ratios, or of memory over masks."""
-    from benchmarks_kth_mad.speed import cell, methods
-    from benchmarks_kth_mad.speed import frames as by_frames
-
-    print(f"{of}, clip 3 x {frames} x {size} x {size}, {device}, torch {torch.__version__}")
-    if of == "methods":
-        table = methods.ratio_table(device, frames, size, rounds, autocast)
-    elif of == "memory":
-        table = methods.memory_table(frames, size)
-    elif of == "cell":
-        table = cell.cell_table(device, rounds=rounds)
-    else:
-        model, clip = by_frames.study_network(device), torch.rand(1, 3, frames, size, size)
-        measure = {"frames": by_frames.occlusion_table, "rescaling": by_frames.rescaling_table}
-        table = measure[of](model, clip.to(device), rounds)
-    print(table.to_markdown(index=False, floatfmt=".3f"))
-
-
-def convergence(
-    run: Run, n_clips: int, counts: Sequence[int], converged: int, baseline: str, device: str
-) -> None:
-    """Print RISE's error over the number of masks."""
-    from benchmarks_kth_mad.convergence import convergence_table
-
-    checkpoint, explained = _checkpoint(run), load_explained(run)
-    chosen = spread_evenly(len(explained.names), n_clips)
-    print(f"clips: {', '.join(explained.names[index] for index in chosen)}")
-    table = convergence_table(
-        checkpoint.model.to(device),
-        tuple(clip[chosen].to(device) for clip in explained.clips),
-        explained.targets[chosen].to(device),
-        counts,
-        converged,
-        baseline,
-    )
-    print(table.to_markdown(index=False, floatfmt=".3f"))
-
-
-def boxes(
-    layouts: Sequence[str],
-    networks: Sequence[str],
-    changes: Mapping[str, Any],
-    seed: int,
-    device: str,
-    out: Path | None,
-    n_series: tuple[int | None, int | None] = (None, None),
-) -> None:
-    """Train the networks of the box series, explain them, print the paper's table beside ours.
-
-    Args:
-        layouts: of `benchmarks_kth_mad.boxes.series.LAYOUTS`.
-        networks: of `benchmarks_kth_mad.boxes.networks.NETWORKS`.
-        changes: to every network's recipe, by name of the field.
-        seed: of everything.
-        device: ``"cpu"`` or ``"cuda"``.
-        out: folder for the results.
-        n_series: of training and test set, each as in the paper where None.
-    """
-    from benchmarks_kth_mad.boxes.results import Results
-    from benchmarks_kth_mad.boxes.study import run_cell
-
-    recipes = {name: replace(NETWORKS[name].recipe, **changes) for name in networks}
-    results = Results(out, seed)
-    cells = [(layout, network) for network in networks for layout in layouts]
-    for layout, network in tqdm(cells, desc="trainings", leave=False, disable=None):
-        recipe = recipes[network]
-        with tqdm(
-            total=recipe.epochs, desc=f"{network}, {layout}", leave=False, disable=None
-        ) as bar:
-
-            def show(epoch: int, accuracy: float, bar: tqdm = bar) -> None:
-                bar.set_postfix(accuracy=f"{accuracy:.3f}", refresh=False)
-                bar.update()
-
-            result = run_cell(layout, network, recipe, Sizes(), seed, device, show, n_series)
-        results.add(layout, network, result, recipe)
-    print(results.report())
-    if out is not None:
-        print(f"\nrows, table, maps and picture in {out}")
-
-
-def multispectral(config: StudyConfig, root: str | None, out: Path, device: str) -> None:
-    """Run study A; print its tables and verdicts, keep rows, networks and pictures."""
-    from benchmarks_kth_mad.multispectral.experiment import run_study
-    from benchmarks_kth_mad.multispectral.report import write_study
-
-    if root is None:
-        root = str(out / "rendered")
-        render(root, MAD_ACTIONS, config.render, overwrite=True)
-    make_folder(out)
-    text = write_study(out, run_study(config, root, out, device), config)
-    print(f"\n{text}\nrows, tables, networks and pictures in {out}, to be read from report.md")
 
 
 def _keep(run: Run, checkpoint: Checkpoint, manifest: Manifest) -> None:
@@ -300,7 +197,8 @@ def _keep(run: Run, checkpoint: Checkpoint, manifest: Manifest) -> None:
     run.save_manifest(manifest)
 
 
-def _checkpoint(run: Run) -> Checkpoint:
+def checkpoint_of(run: Run) -> Checkpoint:
+    """The model of a run, which must be the one that its manifest tells of."""
     require(run.checkpoint, "train")
     checkpoint, expected = load_checkpoint(run.checkpoint), run.load_manifest().source.classes
     if checkpoint.classes != expected:

@@ -1,10 +1,5 @@
 """Training a video classifier with Lightning, and its accuracy on clips it has not seen."""
 
-import logging
-import signal
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +11,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassAccuracy
 
+from benchmarks_kth_mad.data.augmentation import augment
 from benchmarks_kth_mad.data.item import Item, inputs_of
 from benchmarks_kth_mad.data.sets import ActionSet
 from benchmarks_kth_mad.errors import BenchmarkError
@@ -26,6 +22,7 @@ from benchmarks_kth_mad.models import (
     build_model,
     save_checkpoint,
 )
+from benchmarks_kth_mad.surroundings import interruptible, quiet_lightning, reproducible
 from captum_video.modes import evaluation_mode
 
 
@@ -123,7 +120,7 @@ def train(
             f"held-out set: expected classes {training_set.classes} and {training_set.clip}, got "
             f"{held_out.classes} and {held_out.clip}"
         )
-    with reproducible(recipe.seed), _quiet(), _interruptible():
+    with reproducible(recipe.seed), quiet_lightning(), interruptible():
         model = build_model(
             model_name, len(training_set.classes), training_set.clip.channels, weights, settings
         )
@@ -246,28 +243,6 @@ class ClassificationTask(lightning.LightningModule):
         }
 
 
-def augment(clips: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
-    """Mirror half of the clips, and vary contrast and brightness of each.
-
-    Args:
-        clips: (N, C, T, H, W) in [0, 1], one for each input of the model. What is mirrored is so in
-            all of them; contrast and brightness are each input's own.
-        generator: on the CPU; decides everything.
-
-    Returns:
-        Clips of the same shape, in [0, 1].
-    """
-    numbers = torch.rand(1 + 2 * len(clips), len(clips[0]), 1, 1, 1, 1, generator=generator)
-    mirrored, *levels = numbers.to(clips[0].device)
-    seen = []
-    for clip, contrast, brightness in zip(clips, levels[::2], levels[1::2], strict=True):
-        turned = torch.where(mirrored < 0.5, clip.flip(-1), clip)
-        center = clip.mean(dim=(1, 2, 3, 4), keepdim=True)
-        varied = (turned - center) * (0.6 + 0.8 * contrast) + center + 0.3 * (brightness - 0.5)
-        seen.append(varied.clamp_(0, 1))
-    return tuple(seen)
-
-
 def _trainer(recipe: Recipe, show_progress: bool) -> lightning.Trainer:
     return lightning.Trainer(
         accelerator="gpu" if resolve_device(recipe.device) == "cuda" else "cpu",
@@ -291,46 +266,3 @@ def _loader(dataset: ActionSet, recipe: Recipe, shuffle: bool) -> DataLoader[Ite
         persistent_workers=recipe.workers > 0,  # they keep decoded frames
         generator=torch.Generator().manual_seed(recipe.seed),
     )
-
-
-@contextmanager
-def reproducible(seed: int) -> Iterator[None]:
-    """Seed torch, ask cuDNN for deterministic kernels, and put both back."""
-    with (
-        torch.random.fork_rng(),
-        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
-    ):
-        torch.manual_seed(seed)
-        yield
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence Lightning's advice, for as long as it runs."""
-    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")
-            warnings.filterwarnings("ignore", module="torch.utils._pytree")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C through: Lightning makes an exit of it and goes on ignoring the signal."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as error:
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from error
-        raise
-    finally:
-        if signal.getsignal(signal.SIGINT) is not handler:
-            signal.signal(signal.SIGINT, handler)

@@ -1,0 +1,112 @@
+"""The commands that measure or repeat a study, beside those of a single run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from benchmarks_kth_mad.boxes.networks import NETWORKS, Sizes
+from benchmarks_kth_mad.commands import checkpoint_of, render
+from benchmarks_kth_mad.data.exertions import MAD_ACTIONS
+from benchmarks_kth_mad.evaluation import load_explained, spread_evenly
+from benchmarks_kth_mad.files import make_folder
+from benchmarks_kth_mad.multispectral.config import StudyConfig
+from benchmarks_kth_mad.runs import Run
+
+
+def speed(of: str, device: str, frames: int, size: int, rounds: int, autocast: bool) -> None:
+    """Print a table of ratios, or of memory over masks."""
+    from benchmarks_kth_mad.speed import cell, methods
+    from benchmarks_kth_mad.speed import frames as by_frames
+
+    print(f"{of}, clip 3 x {frames} x {size} x {size}, {device}, torch {torch.__version__}")
+    if of == "methods":
+        table = methods.ratio_table(device, frames, size, rounds, autocast)
+    elif of == "memory":
+        table = methods.memory_table(frames, size)
+    elif of == "cell":
+        table = cell.cell_table(device, rounds=rounds)
+    else:
+        model, clip = by_frames.study_network(device), torch.rand(1, 3, frames, size, size)
+        measure = {"frames": by_frames.occlusion_table, "rescaling": by_frames.rescaling_table}
+        table = measure[of](model, clip.to(device), rounds)
+    print(table.to_markdown(index=False, floatfmt=".3f"))
+
+
+def convergence(
+    run: Run, n_clips: int, counts: Sequence[int], converged: int, baseline: str, device: str
+) -> None:
+    """Print RISE's error over the number of masks."""
+    from benchmarks_kth_mad.convergence import convergence_table
+
+    checkpoint, explained = checkpoint_of(run), load_explained(run)
+    chosen = spread_evenly(len(explained.names), n_clips)
+    print(f"clips: {', '.join(explained.names[index] for index in chosen)}")
+    table = convergence_table(
+        checkpoint.model.to(device),
+        tuple(clip[chosen].to(device) for clip in explained.clips),
+        explained.targets[chosen].to(device),
+        counts,
+        converged,
+        baseline,
+    )
+    print(table.to_markdown(index=False, floatfmt=".3f"))
+
+
+def boxes(
+    layouts: Sequence[str],
+    networks: Sequence[str],
+    changes: Mapping[str, Any],
+    seed: int,
+    device: str,
+    out: Path | None,
+    n_series: tuple[int | None, int | None] = (None, None),
+) -> None:
+    """Train the networks of the box series, explain them, print the paper's table beside ours.
+
+    Args:
+        layouts: of `benchmarks_kth_mad.boxes.series.LAYOUTS`.
+        networks: of `benchmarks_kth_mad.boxes.networks.NETWORKS`.
+        changes: to every network's recipe, by name of the field.
+        seed: of everything.
+        device: ``"cpu"`` or ``"cuda"``.
+        out: folder for the results.
+        n_series: of training and test set, each as in the paper where None.
+    """
+    from benchmarks_kth_mad.boxes.results import Results
+    from benchmarks_kth_mad.boxes.study import run_cell
+
+    recipes = {name: replace(NETWORKS[name].recipe, **changes) for name in networks}
+    results = Results(out, seed)
+    cells = [(layout, network) for network in networks for layout in layouts]
+    for layout, network in tqdm(cells, desc="trainings", leave=False, disable=None):
+        recipe = recipes[network]
+        with tqdm(
+            total=recipe.epochs, desc=f"{network}, {layout}", leave=False, disable=None
+        ) as bar:
+
+            def show(epoch: int, accuracy: float, bar: tqdm = bar) -> None:
+                bar.set_postfix(accuracy=f"{accuracy:.3f}", refresh=False)
+                bar.update()
+
+            result = run_cell(layout, network, recipe, Sizes(), seed, device, show, n_series)
+        results.add(layout, network, result, recipe)
+    print(results.report())
+    if out is not None:
+        print(f"\nrows, table, maps and picture in {out}")
+
+
+def multispectral(config: StudyConfig, root: str | None, out: Path, device: str) -> None:
+    """Run study A; print its tables and verdicts, keep rows, networks and pictures."""
+    from benchmarks_kth_mad.multispectral.experiment import run_study
+    from benchmarks_kth_mad.multispectral.report import write_study
+
+    if root is None:
+        root = str(out / "rendered")
+        render(root, MAD_ACTIONS, config.render, overwrite=True)
+    make_folder(out)
+    text = write_study(out, run_study(config, root, out, device), config)
+    print(f"\n{text}\nrows, tables, networks and pictures in {out}, to be read from report.md")
