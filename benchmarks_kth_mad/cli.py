@@ -19,7 +19,8 @@ from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS, load_foreign_checkpoint
 from benchmarks_kth_mad.multispectral.config import load_config
-from benchmarks_kth_mad.options import RENDERED_ACTIONS, build_parser
+from benchmarks_kth_mad.option_groups import RENDERED_ACTIONS
+from benchmarks_kth_mad.options import build_parser
 from benchmarks_kth_mad.runs import Run, Source
 from benchmarks_kth_mad.training import Recipe, resolve_device
 

@@ -1,7 +1,6 @@
-"""What can be said on the command line; a bad number is refused here, before anything is done."""
+"""What can be said on the command line, command by command."""
 
 import argparse
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from typing import NoReturn
 
@@ -10,23 +9,25 @@ import yaml
 from benchmarks_kth_mad.boxes.networks import NETWORKS
 from benchmarks_kth_mad.boxes.series import LAYOUTS
 from benchmarks_kth_mad.boxes.training import BoxRecipe
-from benchmarks_kth_mad.data.acting import RenderSettings
 from benchmarks_kth_mad.data.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.data.kth_index import ACTIONS
-from benchmarks_kth_mad.data.mad_index import SPECTRA
-from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP, ClipShape
-from benchmarks_kth_mad.data.thermal import MADSettings
-from benchmarks_kth_mad.evaluation import METRICS
-from benchmarks_kth_mad.methods import BASELINES, COMPAT, DEFAULT_METHODS, METHODS, Options
-from benchmarks_kth_mad.models import MODELS
+from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP
+from benchmarks_kth_mad.methods import COMPAT
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS
 from benchmarks_kth_mad.models.study_checkpoints import STUDY_MEAN, STUDY_STD
 from benchmarks_kth_mad.motion_agreement import FLOWS
 from benchmarks_kth_mad.multispectral.config import presets
-from benchmarks_kth_mad.training import Recipe
-
-RENDERED_ACTIONS = ("boxing", "handwaving", "running", "walking")
-_MOST = 2**32 - 1
+from benchmarks_kth_mad.option_groups import (
+    add_attribution,
+    add_baseline,
+    add_device,
+    add_metrics,
+    add_render,
+    add_run,
+    add_source,
+    add_training,
+    whole_number,
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -51,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
             description=f"{text[0].upper()}{text[1:]}.",
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
-        one.add_argument("--seed", type=_whole(0), default=0, help="of everything random")
+        one.add_argument("--seed", type=whole_number(0), default=0, help="of everything random")
         return one
 
     render = add("render", "write a synthetic set in a real set's file layout, with actor masks")
@@ -63,29 +64,29 @@ def build_parser() -> argparse.ArgumentParser:
         default="kth",
         help="KTH's videos, or the multispectral set's pictures, infrared and visible",
     )
-    _add_render(render, tuple(dict.fromkeys((*ACTIONS, *MAD_ACTIONS))))
+    add_render(render, tuple(dict.fromkeys((*ACTIONS, *MAD_ACTIONS))))
 
     train = add("train", "train a network on the training split and test it once")
-    _add_source(train, required=True)
-    _add_training(train)
-    _add_run(train)
+    add_source(train, required=True)
+    add_training(train)
+    add_run(train)
 
     _add_import(add("import-study", "take a network that one of the studies trained, test it once"))
 
     predict = add("predict", "classify the clips of a split")
-    _add_source(predict)
+    add_source(predict)
     predict.add_argument("--split", choices=("train", "val", "test", "all"), default="test")
-    _add_run(predict)
+    add_run(predict)
 
     attribute = add("attribute", "explain clips of the test split by every method")
-    _add_source(attribute)
-    _add_attribution(attribute)
-    _add_run(attribute)
+    add_source(attribute)
+    add_attribution(attribute)
+    add_run(attribute)
 
     evaluate = add("evaluate", "measure the maps by insertion and deletion")
-    _add_metrics(evaluate)
-    _add_baseline(evaluate)
-    _add_run(evaluate)
+    add_metrics(evaluate)
+    add_baseline(evaluate)
+    add_run(evaluate)
 
     motion = add(
         "motion", "compare the maps with optical flow, and draw them frame by frame and over time"
@@ -94,28 +95,32 @@ def build_parser() -> argparse.ArgumentParser:
     motion.add_argument(
         "--moving", type=float, default=0.5, help="pixels per frame above which a pixel moves"
     )
-    motion.add_argument("--pictures", type=_whole(0), default=2, help="clips to draw")
-    _add_baseline(motion)
-    _add_run(motion)
+    motion.add_argument("--pictures", type=whole_number(0), default=2, help="clips to draw")
+    add_baseline(motion)
+    add_run(motion)
 
     report = add("report", "print the table, draw the pictures, write the report")
-    report.add_argument("--pictures", type=_whole(0), default=2, help="clips to draw")
-    _add_run(report)
+    report.add_argument("--pictures", type=whole_number(0), default=2, help="clips to draw")
+    add_run(report)
 
     demo = add("demo", "all of them, small: render (without --root), train, explain, measure")
-    _add_source(demo)
-    _add_render(demo, ACTIONS)
-    _add_training(demo)
-    _add_attribution(demo)
-    _add_metrics(demo)
-    demo.add_argument("--pictures", type=_whole(0), default=2, help="clips to draw")
-    _add_run(demo, folder="runs/demo")
+    add_source(demo)
+    add_render(demo, ACTIONS)
+    add_training(demo)
+    add_attribution(demo)
+    add_metrics(demo)
+    demo.add_argument("--pictures", type=whole_number(0), default=2, help="clips to draw")
+    add_run(demo, folder="runs/demo")
 
     speed = add("speed", "print how near the methods come to the plain forward pass")
     speed.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="to time")
-    speed.add_argument("--frames", type=_whole(4), default=16, help="of the clip")
-    speed.add_argument("--size", type=_whole(16), default=112, help="height and width of the clip")
-    speed.add_argument("--rounds", type=_whole(1), default=5, help="of which medians are taken")
+    speed.add_argument("--frames", type=whole_number(4), default=16, help="of the clip")
+    speed.add_argument(
+        "--size", type=whole_number(16), default=112, help="height and width of the clip"
+    )
+    speed.add_argument(
+        "--rounds", type=whole_number(1), default=5, help="of which medians are taken"
+    )
     speed.add_argument("--bfloat16", action="store_true", help="autocast the network")
     speed.add_argument(
         "--of",
@@ -127,15 +132,18 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     convergence = add("convergence", "print RISE's error over the number of masks, by estimator")
-    convergence.add_argument("--clips", type=_whole(1), default=2, help="of those explained")
+    convergence.add_argument("--clips", type=whole_number(1), default=2, help="of those explained")
     convergence.add_argument(
-        "--counts", type=_whole(1), nargs="+", default=[100, 250, 500, 1000], help="of masks"
+        "--counts", type=whole_number(1), nargs="+", default=[100, 250, 500, 1000], help="of masks"
     )
     convergence.add_argument(
-        "--converged", type=_whole(1), default=6000, help="masks of the map that counts as true"
+        "--converged",
+        type=whole_number(1),
+        default=6000,
+        help="masks of the map that counts as true",
     )
-    _add_baseline(convergence)
-    _add_run(convergence)
+    add_baseline(convergence)
+    add_run(convergence)
 
     _add_study(
         add(
@@ -159,7 +167,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="its file; of pan-full the files of both streams, RGB first",
     )
-    _add_source(parser, required=True)
+    add_source(parser, required=True)
     for name in asdict(DEFAULT_CLIP):
         parser.add_argument(f"--{name}", type=int, help="of a clip; the study's where not given")
     for name, default in (("mean", STUDY_MEAN), ("std", STUDY_STD)):
@@ -175,7 +183,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="leave the cnn-lstm's attention out, which in the study's code does nothing",
     )
-    _add_run(parser)
+    add_run(parser)
 
 
 def _add_study(parser: argparse.ArgumentParser) -> None:
@@ -198,7 +206,7 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
         type=_change,
         help="what to say otherwise than the config, such as maps.clips=4 fusion=[]",
     )
-    _add_device(parser)
+    add_device(parser)
     parser.set_defaults(seed=None)
 
 
@@ -224,141 +232,9 @@ def _add_boxes(parser: argparse.ArgumentParser) -> None:
         )
     for name in ("train", "test"):
         parser.add_argument(
-            f"--{name}-series", type=_whole(1), help="how many; as in the paper where not given"
+            f"--{name}-series",
+            type=whole_number(1),
+            help="how many; as in the paper where not given",
         )
     parser.add_argument("--out", help="folder for rows, table, maps and picture; may hold others")
-    _add_device(parser)
-
-
-def _add_run(parser: argparse.ArgumentParser, folder: str = "runs/kth") -> None:
-    parser.add_argument("--run", default=folder, help="folder of this run's files")
-    _add_device(parser)
-
-
-def _add_device(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="auto is cuda where there is one",
-    )
-
-
-def _add_source(parser: argparse.ArgumentParser, required: bool = False) -> None:
-    remembered = "" if required else "; as in training where not given"
-    parser.add_argument("--root", required=required, help=f"folder of the data set{remembered}")
-    parser.add_argument(
-        "--spectrum",
-        choices=SPECTRA,
-        help="read the multispectral set, with file_lists in --root: infrared, visible, both pooled, "
-        f"or both clips of a scene at once; KTH where not given{remembered}",
-    )
-    parser.add_argument(
-        "--classes",
-        nargs="+",
-        metavar="ACTION",
-        help=f"of KTH's {', '.join(ACTIONS)}, or of the other set's; all by default{remembered}",
-    )
-    parser.add_argument(
-        "--split-by",
-        choices=("person", "sequence"),
-        help=f"persons as published, or subsequences where there are too few{remembered}",
-    )
-    parser.add_argument(
-        "--skip-missing",
-        action="store_true",
-        default=None,
-        help=f"leave out videos that are not there{remembered}",
-    )
-
-
-def _add_render(parser: argparse.ArgumentParser, actions: Sequence[str]) -> None:
-    ours, theirs = RenderSettings(), MADSettings()
-    for name, field, text in [
-        ("persons", "persons", "different people"),
-        ("sequences", "sequences", "per video, or scenes per action"),
-        (
-            "sequence-frames",
-            "frames",
-            "of a sequence; in KTH, those who travel count while in view",
-        ),
-        ("video-width", "width", "of the pictures; who runs is in a wide one for longer"),
-    ]:
-        default = f"(default: {getattr(ours, field)}; {getattr(theirs, field)} with mad)"
-        parser.add_argument(
-            f"--{name}", type=int, default=argparse.SUPPRESS, help=f"{text} {default}"
-        )
-    parser.add_argument(
-        "--actions",
-        nargs="+",
-        metavar="ACTION",
-        choices=actions,
-        default=argparse.SUPPRESS,
-        help=f"to render (default: {', '.join(RENDERED_ACTIONS)}; all eight with mad)",
-    )
-
-
-def _add_training(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", choices=sorted(MODELS), default="r3d_small")
-    parser.add_argument("--weights", help="published weights to start from, by torchvision's name")
-    parser.add_argument(
-        "--encoder",
-        help="of a cnn_lstm or a pan: torchvision's name of a network, such as resnet101",
-    )
-    _add_clip(parser, DEFAULT_CLIP)
-    for recipe in fields(Recipe):
-        if recipe.name not in ("seed", "device"):
-            parser.add_argument(
-                f"--{recipe.name.replace('_', '-')}",
-                type=type(recipe.default),
-                default=recipe.default,
-                help="of training",
-            )
-
-
-def _add_clip(parser: argparse.ArgumentParser, default: ClipShape) -> None:
-    for name, length in asdict(default).items():
-        parser.add_argument(f"--{name}", type=int, default=length, help="of a clip")
-
-
-def _add_attribution(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--methods", nargs="+", choices=list(METHODS), default=list(DEFAULT_METHODS)
-    )
-    parser.add_argument("--clips", type=_whole(1), default=8, help="how many clips to explain")
-    parser.add_argument(
-        "--samples", type=_whole(1), default=Options.n_samples, help="masks of RISE"
-    )
-    _add_baseline(parser)
-    parser.add_argument(
-        "--layer", help="of Grad-CAM and SIDU; the last with frames and pixels by default"
-    )
-
-
-def _add_metrics(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--metrics", nargs="+", choices=list(METRICS), default=list(METRICS))
-    parser.add_argument("--unit", choices=("voxel", "cell", "frame"), default="voxel")
-    parser.add_argument("--steps", type=_whole(1), default=50, help="of insertion and deletion")
-
-
-def _add_baseline(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--baseline", choices=list(BASELINES), default=Options.baseline, help="what hides"
-    )
-
-
-def _whole(least: int) -> Callable[[str], int]:
-    """Read a whole number of at least ``least``, for argparse."""
-
-    def read(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = least - 1
-        if not least <= number <= _MOST:
-            raise argparse.ArgumentTypeError(
-                f"expected a whole number from {least} to {_MOST}, got {text!r}"
-            )
-        return number
-
-    return read
+    add_device(parser)

@@ -1,0 +1,165 @@
+"""Options that several commands share; a bad number is refused here, before anything is done."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
+
+from benchmarks_kth_mad.data.acting import RenderSettings
+from benchmarks_kth_mad.data.kth_index import ACTIONS
+from benchmarks_kth_mad.data.mad_index import SPECTRA
+from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP, ClipShape
+from benchmarks_kth_mad.data.thermal import MADSettings
+from benchmarks_kth_mad.evaluation import METRICS
+from benchmarks_kth_mad.methods import BASELINES, DEFAULT_METHODS, METHODS, Options
+from benchmarks_kth_mad.models import MODELS
+from benchmarks_kth_mad.training import Recipe
+
+RENDERED_ACTIONS = ("boxing", "handwaving", "running", "walking")
+_MOST = 2**32 - 1
+
+
+def add_run(parser: argparse.ArgumentParser, folder: str = "runs/kth") -> None:
+    """Where a run's files are, and on what to compute."""
+    parser.add_argument("--run", default=folder, help="folder of this run's files")
+    add_device(parser)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """On what to compute."""
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="auto is cuda where there is one",
+    )
+
+
+def add_source(parser: argparse.ArgumentParser, required: bool = False) -> None:
+    """Which data set, and how it is divided."""
+    remembered = "" if required else "; as in training where not given"
+    parser.add_argument("--root", required=required, help=f"folder of the data set{remembered}")
+    parser.add_argument(
+        "--spectrum",
+        choices=SPECTRA,
+        help="read the multispectral set, with file_lists in --root: infrared, visible, both pooled, "
+        f"or both clips of a scene at once; KTH where not given{remembered}",
+    )
+    parser.add_argument(
+        "--classes",
+        nargs="+",
+        metavar="ACTION",
+        help=f"of KTH's {', '.join(ACTIONS)}, or of the other set's; all by default{remembered}",
+    )
+    parser.add_argument(
+        "--split-by",
+        choices=("person", "sequence"),
+        help=f"persons as published, or subsequences where there are too few{remembered}",
+    )
+    parser.add_argument(
+        "--skip-missing",
+        action="store_true",
+        default=None,
+        help=f"leave out videos that are not there{remembered}",
+    )
+
+
+def add_render(parser: argparse.ArgumentParser, actions: Sequence[str]) -> None:
+    """How much to render; what is not given, the settings know."""
+    ours, theirs = RenderSettings(), MADSettings()
+    for name, field, text in [
+        ("persons", "persons", "different people"),
+        ("sequences", "sequences", "per video, or scenes per action"),
+        (
+            "sequence-frames",
+            "frames",
+            "of a sequence; in KTH, those who travel count while in view",
+        ),
+        ("video-width", "width", "of the pictures; who runs is in a wide one for longer"),
+    ]:
+        default = f"(default: {getattr(ours, field)}; {getattr(theirs, field)} with mad)"
+        parser.add_argument(
+            f"--{name}", type=int, default=argparse.SUPPRESS, help=f"{text} {default}"
+        )
+    parser.add_argument(
+        "--actions",
+        nargs="+",
+        metavar="ACTION",
+        choices=actions,
+        default=argparse.SUPPRESS,
+        help=f"to render (default: {', '.join(RENDERED_ACTIONS)}; all eight with mad)",
+    )
+
+
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """Model, clips and recipe."""
+    parser.add_argument("--model", choices=sorted(MODELS), default="r3d_small")
+    parser.add_argument("--weights", help="published weights to start from, by torchvision's name")
+    parser.add_argument(
+        "--encoder",
+        help="of a cnn_lstm or a pan: torchvision's name of a network, such as resnet101",
+    )
+    add_clip(parser, DEFAULT_CLIP)
+    for recipe in fields(Recipe):
+        if recipe.name not in ("seed", "device"):
+            parser.add_argument(
+                f"--{recipe.name.replace('_', '-')}",
+                type=type(recipe.default),
+                default=recipe.default,
+                help="of training",
+            )
+
+
+def add_clip(parser: argparse.ArgumentParser, default: ClipShape) -> None:
+    """Shape of the clips."""
+    for name, length in asdict(default).items():
+        parser.add_argument(f"--{name}", type=int, default=length, help="of a clip")
+
+
+def add_attribution(parser: argparse.ArgumentParser) -> None:
+    """Methods, and what they need to know."""
+    parser.add_argument(
+        "--methods", nargs="+", choices=list(METHODS), default=list(DEFAULT_METHODS)
+    )
+    parser.add_argument(
+        "--clips", type=whole_number(1), default=8, help="how many clips to explain"
+    )
+    parser.add_argument(
+        "--samples", type=whole_number(1), default=Options.n_samples, help="masks of RISE"
+    )
+    add_baseline(parser)
+    parser.add_argument(
+        "--layer", help="of Grad-CAM and SIDU; the last with frames and pixels by default"
+    )
+
+
+def add_metrics(parser: argparse.ArgumentParser) -> None:
+    """How maps are measured."""
+    parser.add_argument("--metrics", nargs="+", choices=list(METRICS), default=list(METRICS))
+    parser.add_argument("--unit", choices=("voxel", "cell", "frame"), default="voxel")
+    parser.add_argument(
+        "--steps", type=whole_number(1), default=50, help="of insertion and deletion"
+    )
+
+
+def add_baseline(parser: argparse.ArgumentParser) -> None:
+    """What hides."""
+    parser.add_argument(
+        "--baseline", choices=list(BASELINES), default=Options.baseline, help="what hides"
+    )
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """Read a whole number of at least ``least``, for argparse."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if not least <= number <= _MOST:
+            raise argparse.ArgumentTypeError(
+                f"expected a whole number from {least} to {_MOST}, got {text!r}"
+            )
+        return number
+
+    return read
