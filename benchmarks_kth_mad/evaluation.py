@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks_kth_mad.data.item import inputs_of
-from benchmarks_kth_mad.data.sets import ActionSet
+from benchmarks_kth_mad.data.sets import ActionSet, check_inputs
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.files import whole_file
 from benchmarks_kth_mad.methods import BASELINES, Clips, Options, attribute
@@ -79,6 +79,7 @@ def predict(
     Returns:
         One row per clip: name, label, predicted class, its probability.
     """
+    check_inputs(dataset, checkpoint.model.n_inputs, checkpoint.name)
     model = checkpoint.model.to(device)
     rows = []
     loader = torch.utils.data.DataLoader(dataset, batch_size=batch_size)
@@ -121,6 +122,7 @@ def explain(
     Returns:
         Everything on the CPU.
     """
+    check_inputs(dataset, checkpoint.model.n_inputs, checkpoint.name)
     items = [dataset[index] for index in chosen]
     clips = tuple(
         torch.stack(every)

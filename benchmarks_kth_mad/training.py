@@ -13,7 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from benchmarks_kth_mad.data.augmentation import augment
 from benchmarks_kth_mad.data.item import Item, inputs_of
-from benchmarks_kth_mad.data.sets import ActionSet
+from benchmarks_kth_mad.data.sets import ActionSet, check_inputs
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.models import (
     Checkpoint,
@@ -143,12 +143,8 @@ def train(
 
 def _check_takes(model: VideoClassifier, name: str, dataset: ActionSet) -> None:
     """Raise BenchmarkError where clips are of other spectra, or too small, for the network."""
-    clip, given = dataset.clip, len(inputs_of(dataset[0]["clip"]))
-    if given != model.n_inputs:
-        takes = {1: "one clip", 2: "the visible and the infrared clip of a scene (paired)"}
-        raise BenchmarkError(
-            f"model {name}: takes {takes[model.n_inputs]}, the data set gives {takes[given]}"
-        )
+    check_inputs(dataset, model.n_inputs, name)
+    clip = dataset.clip
     segments = model.settings.get("segments", 1)
     if segments != 1 and clip.segments not in (1, segments):
         raise BenchmarkError(

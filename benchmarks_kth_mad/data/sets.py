@@ -2,8 +2,20 @@
 
 from typing import TypeAlias
 
+from benchmarks_kth_mad.data.item import inputs_of
 from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.data.mad import MAD
+from benchmarks_kth_mad.errors import BenchmarkError
 
 ActionSet: TypeAlias = KTH | MAD
 """Labelled clips of persons; whichever it is, it has classes, records, and masks if rendered."""
+_GIVES = {1: "one clip", 2: "the visible and the infrared clip of a scene (spectrum paired)"}
+
+
+def check_inputs(dataset: ActionSet, n_inputs: int, model: str) -> None:
+    """Raise BenchmarkError unless a set gives as many clips of a scene as a model takes."""
+    given = len(inputs_of(dataset[0]["clip"]))
+    if given != n_inputs:
+        raise BenchmarkError(
+            f"model {model}: takes {_GIVES[n_inputs]}, the data set gives {_GIVES[given]}"
+        )
