@@ -269,7 +269,7 @@ def pair_model():
         min_size=1, max_size=6,
     ),
     chunk=st.sampled_from(["auto", 1, 2, 50]),
-    shared=st.booleans(),
+    shared=st.sampled_from([(), (0,), (1,), (0, 1)]),
     left_alone=st.sampled_from([None, 0, 1]),
 )  # fmt: skip
 def test_any_masks_of_two_inputs(kinds, chunk, shared, left_alone):
@@ -277,7 +277,7 @@ def test_any_masks_of_two_inputs(kinds, chunk, shared, left_alone):
     shapes = (2, 4, 5, 3), (1, 4, 2, 6)
     clips = tuple(torch.rand(2, *shape).double() for shape in shapes)
     baseline = tuple(
-        torch.rand(1 if shared and i else 2, *shape).double() for i, shape in enumerate(shapes)
+        torch.rand(1 if i in shared else 2, *shape).double() for i, shape in enumerate(shapes)
     )
     streams = []
     for _ in range(2):
