@@ -128,7 +128,10 @@ def test_one_person_split_by_person(train_refused: Refused, one_person: Path) ->
         (["--seed", str(2**70)], "expected a whole number from 0 to 4294967295, got '1180"),
         (["--model", "nope"], "invalid choice: 'nope' (choose from"),
         (["--weights", "nope"], "has no published weights, got 'nope'"),
-        (["--encoder", "resnet18"], "model r3d_small: has no encoder; cnn_lstm has"),
+        (
+            ["--encoder", "resnet18"],
+            "model r3d_small: setting 'encoder': expected one of normalization",
+        ),
         (["--model", "cnn_lstm", "--encoder", "nope"], "encoder 'nope': expected one of small, "),
         (
             ["--model", "cnn_lstm", "--encoder", "squeezenet1_1", "--height", "8"],
