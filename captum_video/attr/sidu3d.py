@@ -20,7 +20,7 @@ from captum_video.clips import Layout, clips_of, extent_of, spread_over_channels
 from captum_video.masks import FeatureMaps
 from captum_video.perturb import PerturbationsPerEval, Perturbed, perturbed_outputs
 
-QUANTILE = 0.75
+QUANTILE = 0.9
 WIDTH = 0.25
 
 
@@ -36,9 +36,9 @@ class SIDU3D(LayerAttribution, PerturbationAttribution):
         S(v) = mean_i SD_i U_i M_i(v)
 
     Deviations: the paper's threshold of 0.1 depends on the scale of the features, so that a quantile
-    is the default; maps that keep nothing are left out, where the paper lets their predictions of an
-    empty clip shift every U; the mean stands for the paper's sum over N / 2, which is no normaliser
-    and changes the scale only. Where all masks are as far apart as each other (a single mask, two
+    is the default. Maps that keep nothing are left out, where the paper lets their predictions of an
+    empty clip shift every U. The mean stands for the paper's sum over N / 2, which changes the scale
+    only. Where all masks are as far apart as each other (a single mask, two
     masks, a score that does not depend on the clip), there is nothing to scale: U is 1 and
     similarity alone decides.
 
@@ -105,7 +105,7 @@ class SIDU3D(LayerAttribution, PerturbationAttribution):
             show_progress: show a progress bar.
             threshold: a mask keeps where its map exceeds this value; 0.1 in the paper.
             quantile: or where it exceeds this quantile, in [0, 1), of all maps of the clip that vary;
-                0.75 if no rule is given.
+                0.9 if no rule is given.
             soft: or masks are the maps themselves, each scaled to [0, 1].
             attribute_to_layer_input: take masks from what enters the layer instead of what leaves it.
             width: of the similarity kernel, in units of what is compared; above 0.
