@@ -75,7 +75,7 @@ def render_mad(
         BenchmarkError: the folder holds something, or an action is unknown.
 
     Cost:
-        The default set, 192 scenes: under 60 MB and about a minute and a half on one core.
+        The default set, 192 scenes: 58 MB in 13,000 files, and about a minute on one core.
     """
     root = Path(root)
     actions = check_actions(actions)

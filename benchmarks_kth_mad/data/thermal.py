@@ -140,7 +140,7 @@ def _draw_track(
         x=x,
         ground=settings.height * rng.uniform(0.87, 0.94),
         facing=facing,
-        light=1 + 0.07 * np.sin(2 * pi * (rng.uniform(0.2, 0.6) * seconds + rng.uniform())),
+        light=1 + 0.03 * np.sin(2 * pi * (rng.uniform(0.2, 0.6) * seconds + rng.uniform())),
     )
 
 

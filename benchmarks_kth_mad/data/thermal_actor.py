@@ -17,8 +17,8 @@ _OVERSAMPLING = 2
 _RIM = 0.1  # room round the joints for the thickness of a limb, in body heights
 _WARMTH = {"skin": 226.0, "hair": 168.0, "top": 176.0, "trousers": 158.0, "shoes": 122.0}
 # on a hot day clothes and skin are hardly warmer than a wall in the sun
-_HOT = {"skin": 161.0, "hair": 158.0, "top": 156.0, "trousers": 154.0, "shoes": 150.0}
-_SHADOWS = {"day": 0.45, "night": 0.0, "hot": 0.55}  # the share of light that is missing there
+_HOT = {"skin": 169.0, "hair": 163.0, "top": 161.0, "trousers": 158.0, "shoes": 145.0}
+_SHADOWS = {"day": 0.3, "night": 0.0, "hot": 0.4}  # the share of light that is missing there
 
 
 class Looks(NamedTuple):

@@ -208,7 +208,7 @@ def test_a_shadow_falls_away_from_the_light_and_not_at_night() -> None:
         if condition == "night":
             assert not shadow.any()
             continue
-        assert 0.3 < shadow.max() < 0.6
+        assert 0.2 < shadow.max() < 0.5
         center = (shadow * np.arange(112)).sum() / shadow.sum()
         assert (center - 56) * place.light < 0
 
