@@ -291,7 +291,7 @@ def test_large_scores_underflow_as_they_are_but_not_as_probabilities():
     clip = channels.reshape(1, 3, 1, 1, 4)
     sidu = SIDU3D(Pixels([[20, 0], [20, 0], [0, 20]]), "features")
     # Scores (80, 20) whole; behind the masks (60, 0), (60, 0), (0, 20): 80 widths away at least.
-    with pytest.warns(UserWarning, match="no mask comes within 14 widths"):
+    with pytest.warns(UserWarning, match="no mask that stands apart comes within 14"):
         found = sidu.attribute(clip, target=0, threshold=0.5, activation=None)
     assert found.max() == 0
     # Probabilities are at most four widths apart. The first two masks predict the same: U is 0, 0, 1.
