@@ -19,11 +19,12 @@ from torchvision.models.video import r3d_18
 from tqdm import tqdm
 
 from benchmarks_kth_mad.speed.clock import seconds_of
-from captum_video.attr import RISE3D, GradCAM3D, SpatioTemporalOcclusion
+from captum_video.attr import RISE3D, SIDU3D, GradCAM3D, SpatioTemporalOcclusion
 from captum_video.metrics import deletion, insertion
 
 BATCH = {"cpu": 4, "cuda": 32}
 MASK_COUNTS = (500, 4000)
+N_MASKS = 15
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def ratio_table(
     model = r3d_18().eval().to(device)
     clip = torch.rand(1, 3, frames, size, size, device=device)
     window = (frames // 2, size // 4, size // 4)
-    works = _works(model, clip, window, captum)
+    with torch.autocast(device, torch.bfloat16, enabled=autocast):
+        works = _works(model, clip, window, captum)
     plain = clip.repeat(BATCH[device], 1, 1, 1, 1)
     floor = Work(_forward(model, plain), BATCH[device])
     ratios: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
@@ -94,6 +96,11 @@ def _works(
     def rise() -> None:
         RISE3D(model).attribute(clip, target=0, n_samples=16)
 
+    level = _level(model, clip, N_MASKS)
+
+    def sidu() -> None:
+        SIDU3D(model, "layer4").attribute(clip, target=0, threshold=level)
+
     def occlusion() -> None:
         SpatioTemporalOcclusion(model).attribute(clip, window, target=0)
 
@@ -109,6 +116,7 @@ def _works(
     maps = torch.rand_like(clip)
     works = {
         "RISE3D": Work(rise, 16),
+        "SIDU3D": Work(sidu, 1 + N_MASKS),
         "SpatioTemporalOcclusion": Work(occlusion, 33),
         "Insertion": Work(lambda: insertion(model, clip, maps, target=0, n_steps=15), 16),
         "Deletion": Work(lambda: deletion(model, clip, maps, target=0, n_steps=15), 16),
@@ -119,6 +127,18 @@ def _works(
         works["Captum Occlusion, 1 per pass"] = Work(captum_occlusion(1), 33)
         works["Captum Occlusion, 8 per pass"] = Work(captum_occlusion(8), 33)
     return works
+
+
+def _level(model: nn.Module, clip: Tensor, count: int) -> float:
+    """A threshold that so many channels of the last layer pass, or a map would take 513 passes."""
+    maps: list[Tensor] = []
+    handle = model.get_submodule("layer4").register_forward_hook(
+        lambda module, args, output: maps.append(output)
+    )
+    with handle, torch.inference_mode():
+        model(clip)
+    largest = maps[0].float().amax((0, 2, 3, 4)).sort(descending=True).values
+    return float(largest[count - 1] + largest[count]) / 2
 
 
 def _forward(model: nn.Module, clips: Tensor) -> Callable[[], None]:

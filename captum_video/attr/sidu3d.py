@@ -38,9 +38,8 @@ class SIDU3D(LayerAttribution, PerturbationAttribution):
     Deviations: the paper's threshold of 0.1 depends on the scale of the features, so that a quantile
     is the default. Maps that keep nothing are left out, where the paper lets their predictions of an
     empty clip shift every U. The mean stands for the paper's sum over N / 2, which changes the scale
-    only. Where all masks are as far apart as each other (a single mask, two
-    masks, a score that does not depend on the clip), there is nothing to scale: U is 1 and
-    similarity alone decides.
+    only. Where all masks are equally far from each other (a single mask, two masks, a score that
+    does not depend on the clip) there is nothing to scale: U is 1, and similarity alone decides.
 
     Args:
         forward_func: the model, which returns (N, classes).
@@ -126,8 +125,8 @@ class SIDU3D(LayerAttribution, PerturbationAttribution):
                 run; clips that are empty or not finite, a target out of range.
 
         Cost:
-            A pass per clip, and one per channel that keeps something (512 at the end of r3d_18),
-            times the inputs where they are not together. Memory of one chunk of clips and of the
+            A pass per clip, and one per channel that keeps something (at most 512 at the end of
+            r3d_18), times the inputs where they are not together. Memory of one chunk of clips and of the
             layer's maps: masks are upsampled a chunk at a time, their sum is taken at the maps' size.
         """
         is_tuple, clips = clips_of(inputs, self.layout)
@@ -186,7 +185,8 @@ def _weights(
     if any(not weight.float().any() for weight in weights):
         warnings.warn(
             "SIDU3D: all weights of a clip are 0 in single precision, and its map with them: no mask "
-            "comes within 14 widths of the prediction. Compare probabilities, or take a larger width.",
+            "that stands apart comes within 14 widths of the prediction. Compare probabilities, or "
+            "take a larger width.",
             stacklevel=4,
         )
     return weights

@@ -25,10 +25,10 @@ def test_speed_counts_the_passes_it_divides_by(monkeypatch):
 
     monkeypatch.setattr(torch.nn.Linear, "forward", counted)
     table = ratio_table(frames=4, size=16, rounds=1)
-    assert set(table["work"]) >= {"RISE3D", "SpatioTemporalOcclusion", "Insertion", "Deletion"}
+    assert set(table["work"]) >= {"RISE3D", "SIDU3D", "SpatioTemporalOcclusion", "Insertion"}
     assert (table[["wall / floor", "CPU / floor"]] > 0).all(axis=None)
     floors = 4 * (1 + 1 + len(table))  # batches of four: to warm up, then around every method
-    assert sum(rows) == 2 * table["passes"].sum() + floors
+    assert sum(rows) == 2 * table["passes"].sum() + floors + 1  # one to choose SIDU's threshold
 
 
 def test_convergence_of_a_linear_model_is_exact_by_regression():
