@@ -262,6 +262,8 @@ def _multispectral(options: argparse.Namespace) -> None:
         if getattr(options, name) is not None:
             changes[name] = getattr(options, name)
     config = load_config(options.config, changes)
+    if options.networks is not None:
+        config = config.of_networks(options.networks)
     experiments.multispectral(
         config, options.root, Path(options.out), resolve_device(options.device)
     )

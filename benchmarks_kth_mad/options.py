@@ -192,6 +192,7 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
         default="multispectral_small",
         help=f"a YAML file, or one of {', '.join(presets())}",
     )
+    parser.add_argument("--networks", nargs="+", help="only these of the config's; all by default")
     parser.add_argument("--root", help="folder with file_lists; rendered where not given")
     parser.add_argument("--out", default="runs/multispectral", help="folder for all that comes out")
     parser.add_argument(

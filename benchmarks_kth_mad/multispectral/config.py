@@ -1,7 +1,7 @@
 """What a study is made of: networks, spectra, methods, and how much of each, from one YAML file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -112,6 +112,11 @@ class StudyConfig:
         _check("fused networks", self.fused_networks(), MODELS)
         if self.compat is not None:
             _check("compat", [self.compat], COMPAT)
+
+    def of_networks(self, names: Sequence[str]) -> "StudyConfig":
+        """The same study of some of its networks; what each gives does not depend on the others."""
+        _check("networks", names, self.networks)
+        return replace(self, networks={name: self.networks[name] for name in names})
 
     def fused_networks(self) -> list[str]:
         """Names of the networks that see both spectra at once."""
