@@ -79,7 +79,7 @@ def predict(
     Returns:
         One row per clip: name, label, predicted class, its probability.
     """
-    check_inputs(dataset, checkpoint.model.n_inputs, checkpoint.name)
+    check_inputs(dataset, len(checkpoint.model.input_channels), checkpoint.name)
     model = checkpoint.model.to(device)
     rows = []
     loader = torch.utils.data.DataLoader(dataset, batch_size=batch_size)
@@ -122,7 +122,7 @@ def explain(
     Returns:
         Everything on the CPU.
     """
-    check_inputs(dataset, checkpoint.model.n_inputs, checkpoint.name)
+    check_inputs(dataset, len(checkpoint.model.input_channels), checkpoint.name)
     items = [dataset[index] for index in chosen]
     clips = tuple(
         torch.stack(every)

@@ -143,7 +143,7 @@ def train(
 
 def _check_takes(model: VideoClassifier, name: str, dataset: ActionSet) -> None:
     """Raise BenchmarkError where clips are of other spectra, or too small, for the network."""
-    check_inputs(dataset, model.n_inputs, name)
+    check_inputs(dataset, len(model.input_channels), name)
     clip = dataset.clip
     segments = model.settings.get("segments", 1)
     if segments != 1 and clip.segments not in (1, segments):

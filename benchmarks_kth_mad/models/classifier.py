@@ -30,13 +30,8 @@ class VideoClassifier(nn.Module, ABC):
 
     @property
     def input_channels(self) -> tuple[int, ...]:
-        """Channels of each clip that ``forward`` takes, in its order."""
+        """Channels of each clip that ``forward`` takes: of one, or of visible and infrared."""
         return (self.channels,)
-
-    @property
-    def n_inputs(self) -> int:
-        """How many clips of a scene ``forward`` takes: 1, or 2 (visible, infrared)."""
-        return len(self.input_channels)
 
     @property
     def streams(self) -> tuple[nn.Module, ...]:

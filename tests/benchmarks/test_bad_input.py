@@ -117,7 +117,7 @@ def test_one_person_split_by_person(train_refused: Refused, one_person: Path) ->
     ("options", "message"),
     [
         (["--root", "nowhere"], "nowhere/00sequences.txt: no such file"),
-        (["--classes", "flying"], "invalid choice: 'flying' (choose from"),
+        (["--classes", "flying"], "class 'flying' is not in KTH; it has"),
         (["--classes", "walking"], "expected at least 2 classes, got 1"),
         (["--classes", "walking", "walking"], "expected different actions, got"),
         (["--classes", "walking", "boxing"], "split train has no sequence of boxing"),

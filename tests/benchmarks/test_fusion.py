@@ -48,7 +48,7 @@ def test_every_base_comes_fused_both_ways() -> None:
 @pytest.mark.parametrize("name", FUSED)
 def test_two_clips_become_logits(name: str, channels: int) -> None:
     model = fused(name, channels)
-    assert (model.n_inputs, model.input_channels, model.channels) == (2, (channels, 1), channels)
+    assert (model.input_channels, model.channels) == ((channels, 1), channels)
     visible, infrared = (x.requires_grad_() for x in pair(channels=channels))
     logits = model(visible, infrared)
     assert logits.shape == (2, 4)
@@ -202,5 +202,5 @@ def test_full_pan_has_no_single_last_layer() -> None:
 def test_one_clip_is_the_rule() -> None:
     for name in ("r3d_small", "pan_lite_small", "cnn_lstm_small"):
         model = build_model(name, 4, 1)
-        assert (model.n_inputs, model.input_channels) == (1, (1,))
+        assert model.input_channels == (1,)
         assert isinstance(model, nn.Module)

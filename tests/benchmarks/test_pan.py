@@ -343,7 +343,7 @@ def test_checkpoint_round_trip(tmp_path: Path, name: str, consensus: str, channe
     loaded = load_checkpoint(tmp_path / "a.pt").model
     assert loaded.settings == model.settings
     assert loaded.settings["dropout"] == 0.25
-    assert (loaded.channels, loaded.input_channels, loaded.n_inputs) == (channels, (channels,), 1)
+    assert (loaded.channels, loaded.input_channels) == (channels, (channels,))
     clips = torch.rand(2, channels, 12, 24, 32)
     with torch.no_grad():
         logits = loaded(clips)
