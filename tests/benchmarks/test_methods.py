@@ -162,11 +162,11 @@ def test_sidu_hides_behind_the_baseline(
 ) -> None:
     model = request.getfixturevalue(network)
     options = Options(layer=layer, baseline="blur")
-    found = attribute("sidu", model, clips, TARGETS, options)
+    (found,) = attribute("sidu", model, clips, TARGETS, options)
     sidu = SIDU3D(model, layer, activation_layout=layout)
     expected = sidu.attribute(clips, BASELINES["blur"], TARGETS)
     assert torch.equal(found, expected)
-    assert not torch.equal(found, attribute("sidu", model, clips, TARGETS, Options(layer=layer)))
+    assert not torch.equal(found, attribute("sidu", model, clips, TARGETS, Options(layer=layer))[0])
 
 
 @pytest.mark.parametrize(

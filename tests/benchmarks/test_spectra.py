@@ -103,7 +103,10 @@ def test_a_checkpoint_of_the_study_becomes_a_run(
     ("options", "message"),
     [
         (["--spectrum", "IR", "--model", "r3d_small_early"], "takes the visible and the infrared"),
-        (["--spectrum", "paired"], "model r3d_small: takes one clip, the data set gives the visible"),
+        (
+            ["--spectrum", "paired"],
+            "model r3d_small: takes one clip, the data set gives the visible",
+        ),
         (["--spectrum", "IR", "--skip-missing"], "--split-by and --skip-missing are for KTH"),
         (["--spectrum", "IR", "--split-by", "person"], "--split-by and --skip-missing are for KTH"),
         (["--spectrum", "IR", "--classes", "swimming"], "swimming"),
