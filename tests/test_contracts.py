@@ -8,7 +8,7 @@ import pytest
 import torch
 from captum.attr import NoiseTunnel, Saliency
 from captum.metrics import infidelity, sensitivity_max
-from toy_models import FailsAfter, Relaid, TinyNet3D, TwoStreams
+from toy_models import FailsAfter, Relaid, Swapped, TinyNet3D, TwoStreams
 
 from captum_video import Layout
 from captum_video.attr import (
@@ -30,6 +30,8 @@ class Method:
     perturbs: bool = True
     per_input: bool = False
     """Whether it takes ``inputs_together``."""
+    resizes: bool = False
+    """Whether its masks are maps of a layer, made as large as each input."""
     degree: int | None = 1
     """A map of a score three times as high is higher by three to this power; None: no such rule,
     because the method compares probabilities, of which a single score has none."""
@@ -88,6 +90,7 @@ METHODS |= {
         lambda model, layout: SIDU3D(model, body(model), layout=layout),
         {"width": 0.01, **rule},  # untrained, probabilities hardly differ
         per_input=True,
+        resizes=True,
         degree=None,
     )
     for name, rule in (("quantile", {}), ("soft", {"soft": True}))
@@ -147,18 +150,22 @@ def test_inputs_on_their_own(method, clip):
     found = method.run(model, (clip, infrared), inputs_together=False)
     assert [m.shape for m in found] == [clip.shape, infrared.shape]
     assert not torch.allclose(found[0][:, :1], found[1])
-    swapped = method.run(lambda b, a: model(a, b), (infrared, clip), inputs_together=False)
+    swapped = method.run(Swapped(model), (infrared, clip), inputs_together=False)
     assert [m.shape for m in swapped] == [infrared.shape, clip.shape]
 
 
 @each_method
 def test_inputs_of_different_lengths_are_refused_or_told_apart(method, clip):
-    """Shared masks have no meaning there; masks of their own do."""
+    """Masks made for one have no meaning there; masks of their own do, and maps that are resized."""
     if not method.perturbs:
         return
     model, infrared = TwoStreams().eval(), torch.rand(2, 1, 2, 7, 6)
-    with pytest.raises(ValueError, match=r"inputs.*(one extent|as many)"):
-        method.run(model, (clip, infrared))
+    if method.resizes:
+        found = method.run(model, (clip, infrared))
+        assert [m.shape for m in found] == [clip.shape, infrared.shape]
+    else:
+        with pytest.raises(ValueError, match=r"inputs.*(one extent|as many)"):
+            method.run(model, (clip, infrared))
     if method.per_input:
         found = method.run(model, (clip, infrared), inputs_together=False)
         assert [m.shape for m in found] == [clip.shape, infrared.shape]

@@ -52,6 +52,17 @@ class TwoStreams(nn.Module):
         return self.visible(visible, gain) + self.infrared(infrared, gain)
 
 
+class Swapped(nn.Module):
+    """A network of two inputs that wants them the other way round."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, second: Tensor, first: Tensor) -> Tensor:
+        return self.network(first, second)
+
+
 class Relaid(nn.Module):
     """A network that wants its clips in another layout."""
 

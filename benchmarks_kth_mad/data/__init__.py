@@ -1,1 +1,1 @@
-"""Action videos: decoding, the KTH set, and a renderer of sets in the same file layout."""
+"""Action clips: the KTH and the multispectral set, decoding, and renderers that write their layouts."""

@@ -299,7 +299,7 @@ def test_the_command_prints_tables_and_verdicts_and_keeps_all(study: tuple[Path,
         == 1
     )
     shares = rows[rows["measure"].str.startswith("Shapley")]
-    assert len(shares) == 4 * 2 * mapped_scenes(rows)
+    assert len(shares) == 2 * 2 * mapped_scenes(rows)
     assert "| r3d_small_early |  " not in said
 
 

@@ -245,9 +245,9 @@ def test_gradcam_is_the_gradient_weighted_map_of_each_segment(name: str) -> None
 
 def test_the_command_s_gradcam_takes_the_last_stage() -> None:
     model, clips = little(), torch.rand(2, 1, 12, 24, 32)
-    layer = last_spatiotemporal_layer(model, clips[:1])
+    layer = last_spatiotemporal_layer(model, (clips[:1],))
     assert model.get_submodule(layer) is model.last_stage
-    maps = attribute("gradcam", model, clips, torch.tensor([0, 2]), Options())
+    (maps,) = attribute("gradcam", model, clips, torch.tensor([0, 2]), Options())
     assert maps.shape == clips.shape
 
 

@@ -142,7 +142,7 @@ def test_pan_learns(root: Path) -> None:
     ("name", "message"),
     [
         ("pan_lite_small", r"PAN: expected clips .* of 32 frames, 8 segments of 4, got .*, 8, 24"),
-        ("r3d_small_early", "r3d_small_early: takes a visible and an infrared clip of a scene"),
+        ("r3d_small_early", "r3d_small_early: takes the visible and the infrared clip of a scene"),
     ],
 )
 def test_networks_that_want_other_clips(root: Path, name: str, message: str) -> None:
