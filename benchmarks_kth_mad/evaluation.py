@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmarks_kth_mad.data.item import inputs_of
+from benchmarks_kth_mad.data.item import batch_of, inputs_of
 from benchmarks_kth_mad.data.sets import ActionSet, check_inputs
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.files import whole_file
@@ -124,10 +124,7 @@ def explain(
     """
     check_inputs(dataset, len(checkpoint.model.input_channels), checkpoint.name)
     items = [dataset[index] for index in chosen]
-    clips = tuple(
-        torch.stack(every)
-        for every in zip(*(inputs_of(item["clip"]) for item in items), strict=True)
-    )
+    clips = batch_of(items)
     model = checkpoint.model.to(device)
     on_device = to_device(clips, device)
     with torch.inference_mode():

@@ -17,7 +17,10 @@ from benchmarks_kth_mad.multispectral.tables import (
     modality_table,
     summary,
 )
+from benchmarks_kth_mad.report.pictures import save_figure
 from captum_video.visualization import filmstrip
+
+_DPI = 110
 
 
 def write_study(out: Path, outcome: Outcome, config: StudyConfig) -> str:
@@ -74,9 +77,8 @@ def _draw(out: Path, outcome: Outcome, config: StudyConfig) -> list[str]:
                 trained: outcome.drawn[network, trained, tested] for trained in config.trained_on
             }
             for index in range(len(next(iter(cells.values())).names)):
-                names.append(
-                    _save(out, f"{network}_{tested}_{index}.png", _strip(cells, index, config))
-                )
+                name = f"{network}_{tested}_{index}.png"
+                names.append(save_figure(out, name, _strip(cells, index, config), _DPI))
     return names
 
 
@@ -92,9 +94,3 @@ def _strip(cells: dict[str, Explained], index: int, config: StudyConfig) -> Figu
         for trained, one in cells.items()
     }
     return filmstrip(clip, maps, title=first.names[index])
-
-
-def _save(out: Path, name: str, figure: Figure) -> str:
-    with whole_file(out / name) as path:
-        figure.savefig(path, dpi=110, format="png")
-    return name

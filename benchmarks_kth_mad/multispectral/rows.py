@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
-from benchmarks_kth_mad.data.item import inputs_of
+from benchmarks_kth_mad.data.item import batch_of
 from benchmarks_kth_mad.data.mad import MAD
 from benchmarks_kth_mad.evaluation import (
     Explained,
@@ -114,8 +114,7 @@ def modality_rows(
     rows = []
     for start in range(0, len(dataset), _BATCH):
         places = range(start, min(start + _BATCH, len(dataset)))
-        items = [inputs_of(dataset[place]["clip"]) for place in places]
-        clips = to_device(tuple(map(torch.stack, zip(*items, strict=True))), device)
+        clips = to_device(batch_of([dataset[place] for place in places]), device)
         with torch.inference_mode():
             target = model(*clips).argmax(1)
         found = modality_score(

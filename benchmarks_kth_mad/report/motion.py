@@ -47,15 +47,17 @@ def draw_motion(
         maps = {name: every[index : index + 1] for name, every in every_map.items()}
         spread = {name: one.expand_as(clip) for name, one in maps.items()}
         figure = filmstrip(clip, spread, rows={"flow": flow_to_rgb(own)}, scale="frame", title=stem)
-        names.append(save_figure(run, f"{stem}_frames.png", figure))
+        names.append(save_figure(run.pictures, f"{stem}_frames.png", figure))
         strips = {name: one.sum((0, 1, 3, 4)) for name, one in maps.items()}
         strips["TSR, when"] = time_contributions(model, clip, target, baseline)
         strips["mean speed"] = flow_magnitude(own).mean((0, 1, 3, 4))
-        names.append(save_figure(run, f"{stem}_time.png", time_strip(clip, strips, title=stem)))
+        names.append(
+            save_figure(run.pictures, f"{stem}_time.png", time_strip(clip, strips, title=stem))
+        )
         if isinstance(model, FrameWise):
             slopes = feature_saliency(model, clip, target)
             figure = feature_heatmap(slopes, title=f"{stem}: |gradient| at the features")
-            names.append(save_figure(run, f"{stem}_features.png", figure))
+            names.append(save_figure(run.pictures, f"{stem}_features.png", figure))
     return names
 
 

@@ -1,6 +1,7 @@
 """The pictures of a run: a filmstrip and a movie per clip, and the curves."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
@@ -45,7 +46,7 @@ def draw(
             x_label=f"share of {unit}s {_DONE[metric]}",
             y_label="probability of the predicted class",
         )
-        names.append(save_figure(run, f"{metric}.png", figure))
+        names.append(save_figure(run.pictures, f"{metric}.png", figure))
     for index in different(explained.targets, n_clips):
         said, true = (classes[int(one[index])] for one in (explained.targets, explained.labels))
         title = f"{explained.names[index]}: {said}" + (
@@ -73,17 +74,17 @@ def _draw_clip(run: Run, explained: Explained, index: int, number: int, title: s
     )
     save_gif(run.pictures / f"{stem}.gif", movie, FRAMES_PER_SECOND)
     save_mp4(run.pictures / f"{stem}.mp4", movie, FRAMES_PER_SECOND)
-    picture = save_figure(run, f"{stem}.png", filmstrip(clip, maps, title=title))
+    picture = save_figure(run.pictures, f"{stem}.png", filmstrip(clip, maps, title=title))
     return [picture, f"{stem}.gif", f"{stem}.mp4"]
 
 
 _DONE = {"insertion": "inserted", "deletion": "deleted"}
 
 
-def save_figure(run: Run, name: str, figure: Figure) -> str:
-    """Write a figure among the run's pictures, whole or not at all; its name."""
-    with whole_file(run.pictures / name) as path:
-        figure.savefig(path, dpi=150, format="png")
+def save_figure(folder: Path, name: str, figure: Figure, dpi: int = 150) -> str:
+    """Write a figure into a folder, whole or not at all; its name."""
+    with whole_file(folder / name) as path:
+        figure.savefig(path, dpi=dpi, format="png")
     return name
 
 
