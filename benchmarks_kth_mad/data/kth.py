@@ -15,7 +15,7 @@ from benchmarks_kth_mad.data.kth_index import (
     read_sequences,
 )
 from benchmarks_kth_mad.data.loading import FrameCache, Starts
-from benchmarks_kth_mad.data.masks import MASK_FOLDER, clip_mask, load_masks
+from benchmarks_kth_mad.data.masks import MaskKind, clip_mask, load_masks, mask_file, mask_kinds
 from benchmarks_kth_mad.data.sampling import (
     DEFAULT_CLIP,
     ClipShape,
@@ -78,9 +78,9 @@ class KTH(Dataset[Item]):
         return tuple(sorted({record.person for record in self.records}))
 
     @property
-    def has_masks(self) -> bool:
-        """Whether the set comes with the actor's masks; rendered sets do."""
-        return (self.root / MASK_FOLDER).is_dir()
+    def mask_kinds(self) -> tuple[MaskKind, ...]:
+        """What the set knows of its clips: ``"actor"`` and more if rendered, nothing if real."""
+        return mask_kinds(self.root)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -96,17 +96,17 @@ class KTH(Dataset[Item]):
             name=record.name,
         )
 
-    def mask(self, index: int) -> Tensor:
-        """The actor's mask over the clip in the centre of a subsequence.
+    def mask(self, index: int, kind: MaskKind = "actor") -> Tensor:
+        """A mask of one kind over the clip in the centre of a subsequence.
 
         Returns:
-            bool (T, H, W), true where the actor covers at least half of a pixel.
+            bool (T, H, W), true where the actor, say, covers at least half of a pixel.
 
         Raises:
-            BenchmarkError: the set has no masks, or not for these frames.
+            BenchmarkError: the set has no such masks, or not for these frames.
         """
         record = self.records[index]
-        path = self.root / MASK_FOLDER / f"{record.video_name}.npz"
+        path = mask_file(self.root, kind, record.video_name)
         masks = load_masks(path)
         if len(masks) <= record.last:
             raise BenchmarkError(

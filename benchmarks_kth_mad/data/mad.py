@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from benchmarks_kth_mad.data.item import Item
 from benchmarks_kth_mad.data.loading import FrameCache, Starts
 from benchmarks_kth_mad.data.mad_index import Row, index_records
-from benchmarks_kth_mad.data.masks import MASK_FOLDER, clip_mask, load_masks
+from benchmarks_kth_mad.data.masks import MaskKind, clip_mask, load_masks, mask_file, mask_kinds
 from benchmarks_kth_mad.data.pictures import read_picture
 from benchmarks_kth_mad.data.sampling import (
     DEFAULT_CLIP,
@@ -82,9 +82,9 @@ class MAD(Dataset[Item]):
         return tuple(sorted({one.person for one in self.records if one.person is not None}))
 
     @property
-    def has_masks(self) -> bool:
-        """Whether the set comes with the actor's masks; rendered sets do."""
-        return (self.root / MASK_FOLDER).is_dir()
+    def mask_kinds(self) -> tuple[MaskKind, ...]:
+        """What the set knows of its clips: ``"actor"`` and more if rendered, nothing if real."""
+        return mask_kinds(self.root)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -100,17 +100,17 @@ class MAD(Dataset[Item]):
             name=record.name,
         )
 
-    def mask(self, index: int) -> Tensor:
-        """The actor's mask over the clip that is taken without random starts; of both spectra.
+    def mask(self, index: int, kind: MaskKind = "actor") -> Tensor:
+        """A mask of one kind over the clip that is taken without random starts; of both spectra.
 
         Returns:
-            bool (T, H, W), true where the actor covers at least half of a pixel.
+            bool (T, H, W), true where the actor, say, covers at least half of a pixel.
 
         Raises:
-            BenchmarkError: the set has no masks, or not for these frames.
+            BenchmarkError: the set has no such masks, or not for these frames.
         """
         record = self.records[index]
-        path = self.root / MASK_FOLDER / f"{record.scene}.npz"
+        path = mask_file(self.root, kind, record.scene)
         masks = load_masks(path)
         if len(masks) < record.frames:
             raise BenchmarkError(

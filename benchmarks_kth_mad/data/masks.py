@@ -1,6 +1,7 @@
-"""The actor's masks that rendered sets come with: one file per video or scene."""
+"""What rendered sets know about their clips: masks of one kind or another, a file per video or scene."""
 
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -9,11 +10,29 @@ from torch import Tensor
 from benchmarks_kth_mad.data.sampling import ClipShape, resize_frames
 from benchmarks_kth_mad.errors import BenchmarkError
 
-MASK_FOLDER = "masks"
+MaskKind: TypeAlias = Literal["actor", "limb", "span", "text"]
+"""The actor; what moves of him; the frames in which he acts; a text that was burned in."""
+MASK_FOLDERS: dict[MaskKind, str] = {
+    "actor": "masks",
+    "limb": "limb_masks",
+    "span": "span_masks",
+    "text": "text_masks",
+}
+
+
+def mask_kinds(root: Path) -> tuple[MaskKind, ...]:
+    """The kinds of masks that a set comes with."""
+    return tuple(kind for kind, folder in MASK_FOLDERS.items() if (root / folder).is_dir())
+
+
+def mask_file(root: Path, kind: MaskKind, name: str) -> Path:
+    """Where the masks of a video or scene lie."""
+    return root / MASK_FOLDERS[kind] / f"{name}.npz"
 
 
 def save_masks(path: Path, masks: np.ndarray) -> None:
     """Write the masks of a video, bool (T, H, W), eight pixels to a byte."""
+    path.parent.mkdir(exist_ok=True)
     np.savez_compressed(path, bits=np.packbits(masks, axis=-1), width=masks.shape[-1])
 
 

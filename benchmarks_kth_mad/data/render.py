@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks_kth_mad.data.acting import FPS, RenderSettings, render_video
 from benchmarks_kth_mad.data.kth_index import SEQUENCE_FILE, Video, check_classes
-from benchmarks_kth_mad.data.masks import MASK_FOLDER, save_masks
+from benchmarks_kth_mad.data.masks import mask_file, save_masks
 from benchmarks_kth_mad.data.rendered_set import split_persons, whole_set
 from benchmarks_kth_mad.data.video import write_video
 
@@ -52,7 +52,6 @@ def _render_into(
     settings: RenderSettings,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    (folder / MASK_FOLDER).mkdir(parents=True)
     videos = []
     total = settings.persons * len(actions) * len(settings.scenarios)
     for person, action, scenario in _combinations(actions, settings):
@@ -60,7 +59,7 @@ def _render_into(
         video = Video(action, person, scenario, ranges)
         video.path(folder).parent.mkdir(exist_ok=True)
         write_video(video.path(folder), frames, FPS)
-        save_masks(folder / MASK_FOLDER / f"{video.name}.npz", masks)
+        save_masks(mask_file(folder, "actor", video.name), masks)
         videos.append(video)
         if progress is not None:
             progress(len(videos), total)

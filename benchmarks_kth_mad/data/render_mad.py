@@ -12,7 +12,7 @@ import cv2
 
 from benchmarks_kth_mad.data.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.data.mad_index import CLASS_FILE, LIST_FOLDER, list_path, picture_name
-from benchmarks_kth_mad.data.masks import MASK_FOLDER, save_masks
+from benchmarks_kth_mad.data.masks import mask_file, save_masks
 from benchmarks_kth_mad.data.rendered_set import split_persons, whole_set
 from benchmarks_kth_mad.data.thermal import MADSettings, condition_of, render_scene
 from benchmarks_kth_mad.data.video import Frames
@@ -108,14 +108,13 @@ def _render_into(
     settings: MADSettings,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    for name in (MASK_FOLDER, LIST_FOLDER):
-        (folder / name).mkdir()
+    (folder / LIST_FOLDER).mkdir()
     jobs = list(_jobs(actions, settings))
     for count, job in enumerate(jobs, start=1):
         scene = render_scene(job.action, job.person, job.sequence, settings)
         _write_pictures(folder / "TV" / job.name, scene.visible[..., ::-1], _COLOR_FILES)
         _write_pictures(folder / "IR" / job.name, scene.infrared, _GRAY_FILES)
-        save_masks(folder / MASK_FOLDER / f"{job.name}.npz", scene.masks)
+        save_masks(mask_file(folder, "actor", job.name), scene.masks)
         if progress is not None:
             progress(count, len(jobs))
     _write_lists(folder, jobs, actions, settings)

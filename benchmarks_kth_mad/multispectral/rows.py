@@ -76,7 +76,7 @@ def map_rows(
             }
         )
     ]
-    if dataset.has_masks:
+    if "actor" in dataset.mask_kinds:
         actor = torch.stack([dataset.mask(index) for index in chosen])[:, None]
         rows += focus_rows(explained, scenes, actor)
     return pd.concat(rows, ignore_index=True), explained

@@ -159,7 +159,7 @@ def test_resizing_and_scaling() -> None:
 
 def test_masks_follow_the_centre_clip(one_person: Path) -> None:
     data = KTH(one_person, SMALL, ["walking"], split="all", skip_missing=True)
-    assert not data.has_masks
+    assert data.mask_kinds == ()
     with pytest.raises(BenchmarkError, match="only rendered sets have masks"):
         data.mask(0)
     (one_person / "masks").mkdir()
@@ -167,7 +167,7 @@ def test_masks_follow_the_centre_clip(one_person: Path) -> None:
     for k in range(40):
         masks[k, k % 24] = True
     save_masks(one_person / "masks" / "person01_walking_d1.npz", masks)
-    assert data.has_masks
+    assert data.mask_kinds == ("actor",)
     numbers = data[1]["clip"][0, :, 0, 0].mul(255).round().int() - 1
     assert torch.equal(data.mask(1), torch.from_numpy(masks)[numbers])
 

@@ -232,7 +232,7 @@ def test_what_makes_no_pair() -> None:
 
 
 def test_masks_are_shared_by_the_spectra(root: Path) -> None:
-    assert not MAD(root, GRAY).has_masks
+    assert MAD(root, GRAY).mask_kinds == ()
     with pytest.raises(BenchmarkError, match="only rendered sets have masks"):
         MAD(root, GRAY).mask(1)
     (root / "masks").mkdir()
@@ -242,7 +242,7 @@ def test_masks_are_shared_by_the_spectra(root: Path) -> None:
     save_masks(root / "masks" / "person01_b.npz", masks)
     for spectrum in ("IR", "TV", "paired"):
         data = MAD(root, GRAY, spectrum, "train")
-        assert data.has_masks
+        assert data.mask_kinds == ("actor",)
         assert torch.equal(data.mask(1), torch.from_numpy(masks[2:6]))
     save_masks(root / "masks" / "person01_b.npz", masks[:8])
     with pytest.raises(BenchmarkError, match=r"person01_b\.npz: expected at least 9 masks, got 8"):
