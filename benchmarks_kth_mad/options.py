@@ -9,7 +9,6 @@ import yaml
 from benchmarks_kth_mad.boxes.networks import NETWORKS
 from benchmarks_kth_mad.boxes.series import LAYOUTS
 from benchmarks_kth_mad.boxes.training import BoxRecipe
-from benchmarks_kth_mad.data.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP
 from benchmarks_kth_mad.methods import COMPAT
@@ -28,6 +27,7 @@ from benchmarks_kth_mad.option_groups import (
     add_training,
     whole_number,
 )
+from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
 
 
 class _Parser(argparse.ArgumentParser):
