@@ -63,6 +63,14 @@ METHODS = {
         per_input=True,
     ),
     **{
+        f"SpatioTemporalOcclusion-{exact}": Method(
+            SpatioTemporalOcclusion,
+            {"sliding_window_shapes": (2, 3, 3), "strides": (2, 2, 3), "exact": exact},
+            per_input=True,
+        )
+        for exact in ("outliers", "none")
+    },
+    **{
         f"RISE3D-{estimator}": Method(RISE3D, {**GRID, "estimator": estimator}, per_input=True)
         for estimator in ("regression", "coverage", "expectation")
     },
