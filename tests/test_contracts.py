@@ -104,9 +104,12 @@ METHODS |= {
     for name, rule in (("quantile", {}), ("soft", {"soft": True}))
 }
 METRICS = {
-    f"{metric.__name__}-{unit}": (metric, {"unit": unit, "n_steps": 6, "cell_shape": (2, 3, 3)})
+    f"{metric.__name__}-{unit}": (
+        metric,
+        {"unit": unit, "n_steps": 6, "cell_shape": (2, 3, 3), "segment_length": 2},
+    )
     for metric in (Insertion, Deletion)
-    for unit in ("voxel", "cell", "frame")
+    for unit in ("voxel", "cell", "frame", "segment")
 }
 each_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 each_metric = pytest.mark.parametrize(("metric", "options"), METRICS.values(), ids=METRICS)
