@@ -9,6 +9,8 @@ from typing import Any
 
 from benchmarks_kth_mad import commands, experiments
 from benchmarks_kth_mad.boxes.training import BoxRecipe
+from benchmarks_kth_mad.cards import command as cards
+from benchmarks_kth_mad.checks import command as checks
 from benchmarks_kth_mad.data.acting import RenderSettings
 from benchmarks_kth_mad.data.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.data.kth_index import ACTIONS
@@ -283,4 +285,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "convergence": _convergence,
     "multispectral": _multispectral,
     "boxes": _boxes,
+    "checks": checks.run_command,
+    "cards": cards.run_command,
 }
