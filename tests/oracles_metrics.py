@@ -60,3 +60,46 @@ def alpha(rows, random: int, higher: bool) -> tuple[float, float]:
         pairs += weights[i] * weights[j]
     worst = sum(worse(row) == 0 for row in rows) / len(rows)
     return (total / pairs if pairs else 0.0), worst
+
+
+def precision_and_recall(values, mask) -> tuple[float, float, float]:
+    """AUP, AUR and AUPR of a flat map; of equal values an equal part of each is kept."""
+    mass = [max(v, 0.0) for v in values]
+    if sum(mass) == 0:
+        mass = [1.0] * len(values)
+    whole, inside = sum(mass), sum(a * b for a, b in zip(mass, mask, strict=True))
+    shares = [k / 10 for k in range(1, 10)]
+    precision, recall = [], []
+    for share in shares:
+        left, found = share * whole, 0.0
+        for value in sorted(set(mass), reverse=True):
+            equals = [m for v, m in zip(mass, mask, strict=True) if v == value]
+            taken = min(left, value * len(equals))
+            found += taken * sum(equals) / len(equals)
+            left -= taken
+        precision.append(found / (share * whole))
+        recall.append(found / inside if inside else 0.0)
+
+    def area(y, x):
+        return sum((y[i] + y[i + 1]) / 2 * (x[i + 1] - x[i]) for i in range(len(x) - 1))
+
+    return area(precision, shares) / 0.8, area(recall, shares) / 0.8, area(precision, recall)
+
+
+def shown_through_maps(clips, maps, baselines):
+    """Clips blended voxel by voxel with their baselines, all maps of a clip on one scale.
+
+    One clip: lists of (C, T, H, W), maps summed over channels here.
+    """
+    summed = [one.double().sum(0) for one in maps]
+    least = min(one.min().item() for one in summed)
+    most = max(one.max().item() for one in summed)
+    shown = []
+    for clip, one, baseline in zip(clips, summed, baselines, strict=True):
+        out = baseline.clone().double()
+        for place in itertools.product(*map(range, one.shape)):
+            kept = (one[place].item() - least) / (most - least) if most > least else 0.0
+            at = (slice(None), *place)
+            out[at] = kept * clip[at].double() + (1 - kept) * baseline[at].double()
+        shown.append(out)
+    return shown

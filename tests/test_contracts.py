@@ -10,7 +10,7 @@ from captum.attr import NoiseTunnel, Saliency
 from captum.metrics import infidelity, sensitivity_max
 from toy_models import FailsAfter, Relaid, Swapped, TinyNet3D, TwoStreams
 
-from captum_video import Layout
+from captum_video import Curve, Layout
 from captum_video.attr import (
     RISE3D,
     SIDU3D,
@@ -18,7 +18,12 @@ from captum_video.attr import (
     SpatioTemporalOcclusion,
     TemporalSaliencyRescaling,
 )
-from captum_video.metrics import Deletion, Insertion, modality_score
+from captum_video.metrics import (
+    Deletion,
+    Insertion,
+    average_drop_and_increase,
+    modality_score,
+)
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-4}
 
@@ -100,6 +105,22 @@ METRICS = {
     for metric in (Insertion, Deletion)
     for unit in ("voxel", "cell", "frame")
 }
+
+
+class AverageDrop:
+    """The function under the contract of the classes: drop and increase as two points of a curve."""
+
+    def __init__(self, forward_func, **options):
+        self.forward_func, self.options = forward_func, options
+
+    def evaluate(self, inputs, attributions, **arguments):
+        found = average_drop_and_increase(
+            self.forward_func, inputs, attributions, **arguments, **self.options
+        )
+        return Curve(torch.tensor([0.0, 1.0]), torch.stack([found.drop, found.increase.float()], 1))
+
+
+METRICS["average_drop_and_increase"] = (AverageDrop, {})
 each_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 each_metric = pytest.mark.parametrize(("metric", "options"), METRICS.values(), ids=METRICS)
 pytestmark = pytest.mark.filterwarnings("ignore:RISE3D. the regression explains nothing")

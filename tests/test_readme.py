@@ -30,10 +30,13 @@ def test_every_public_class_is_in_the_table(module):
     classes = [name for name in module.__all__ if name[0].isupper()]
     helpers = {  # what methods give back
         "Beaten",
+        "DropAndIncrease",
         "FlowAgreement",
         "JoinedClips",
         "LayerCandidate",
         "ModalityScore",
+        "ParameterRandomization",
+        "PrecisionRecall",
         "RISEEstimate",
         "Reliability",
     }

@@ -8,6 +8,8 @@ HIGHER_IS_BETTER: Final[Mapping[str, bool]] = MappingProxyType(
     {
         "Deletion": False,
         "Insertion": True,
+        "average_drop_and_increase.drop": False,
+        "average_drop_and_increase.increase": True,
         "deletion": False,
         "energy_in_mask": True,
         "euclidean_distance": False,
@@ -15,7 +17,9 @@ HIGHER_IS_BETTER: Final[Mapping[str, bool]] = MappingProxyType(
         "half_energy_area": False,
         "insertion": True,
         "minimal_mask": False,
+        "parameter_randomization": False,
         "pointing": True,
+        "precision_and_recall": True,
         "reliability": True,
         "share_beaten": True,
         "temporal_pointing": True,
