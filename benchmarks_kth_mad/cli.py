@@ -108,6 +108,10 @@ def _methods(options: argparse.Namespace) -> Options:
 
 def _render(options: argparse.Namespace) -> None:
     if options.layout == "mad":
+        if "span" in options:
+            raise BenchmarkError(
+                "--span is for --layout kth; in mad's scenes people act throughout"
+            )
         actions: Sequence[str] = vars(options).get("actions", MAD_ACTIONS)
         settings: RenderSettings | MADSettings = MADSettings(**_render_numbers(options))
     else:
@@ -119,7 +123,7 @@ def _render(options: argparse.Namespace) -> None:
 def _render_numbers(options: argparse.Namespace) -> dict[str, Any]:
     """The numbers that were given, by the names of the settings, which know the others."""
     fields_of = {"sequence_frames": "frames", "video_width": "width"}
-    names = ("persons", "sequences", "sequence_frames", "video_width", "seed")
+    names = ("persons", "sequences", "sequence_frames", "video_width", "seed", "span")
     given = vars(options)
     return {fields_of.get(name, name): given[name] for name in names if name in given}
 

@@ -81,6 +81,14 @@ def add_render(parser: argparse.ArgumentParser, actions: Sequence[str]) -> None:
             f"--{name}", type=int, default=argparse.SUPPRESS, help=f"{text} {default}"
         )
     parser.add_argument(
+        "--span",
+        type=int,
+        metavar="FRAMES",
+        default=argparse.SUPPRESS,
+        help="of a sequence in which the actor acts, somewhere in its middle two thirds; in the others "
+        "he stands still, and so tells nothing of the action (default: acts in all; not with mad)",
+    )
+    parser.add_argument(
         "--actions",
         nargs="+",
         metavar="ACTION",

@@ -57,7 +57,9 @@ def build_parser() -> argparse.ArgumentParser:
         one.add_argument("--seed", type=whole_number(0), default=0, help="of everything random")
         return one
 
-    render = add("render", "write a synthetic set in a real set's file layout, with actor masks")
+    render = add(
+        "render", "write a synthetic set in a real set's file layout, with masks of the actor"
+    )
     render.add_argument("--root", required=True, help="folder to write")
     render.add_argument("--overwrite", action="store_true", help="replace what is there")
     render.add_argument(

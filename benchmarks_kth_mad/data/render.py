@@ -1,6 +1,7 @@
 """A synthetic KTH: people that differ, in places that differ, written in KTH's own file layout.
 
-It gives what the real set lacks: any number of persons, and the actor's masks.
+It gives what the real set lacks: any number of persons, and masks of the actor and of the limbs
+with which he acts; and, where asked for, of the only frames in which he does.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +30,7 @@ def render_kth(
     Args:
         root: folder to write; it appears only when the set is complete.
         actions: some of the six; all by default.
-        settings: how many persons, sequences, frames, and their size.
+        settings: how many persons, sequences, frames, and their size; see `RenderSettings`.
         overwrite: replace a set that was rendered before; never anything else.
         progress: called with videos done and videos in all, after each.
 
@@ -55,11 +56,12 @@ def _render_into(
     videos = []
     total = settings.persons * len(actions) * len(settings.scenarios)
     for person, action, scenario in _combinations(actions, settings):
-        frames, masks, ranges = render_video(action, person, scenario, settings)
-        video = Video(action, person, scenario, ranges)
+        rendered = render_video(action, person, scenario, settings)
+        video = Video(action, person, scenario, rendered.ranges)
         video.path(folder).parent.mkdir(exist_ok=True)
-        write_video(video.path(folder), frames, FPS)
-        save_masks(mask_file(folder, "actor", video.name), masks)
+        write_video(video.path(folder), rendered.frames, FPS)
+        for kind, masks in rendered.masks.items():
+            save_masks(mask_file(folder, kind, video.name), masks)
         videos.append(video)
         if progress is not None:
             progress(len(videos), total)

@@ -41,8 +41,8 @@ class Sees(nn.Module):
 
 @pytest.fixture
 def bench() -> Bench:
-    """A white actor of 2 of 16 pixels in every frame of a black clip; black hides."""
-    place = torch.zeros(1, 1, 4, 4, 4)
+    """A white actor of 2 of 64 pixels in every frame of a black clip; black hides."""
+    place = torch.zeros(1, 1, 4, 8, 8)
     place[..., 1, 1:3] = 1
     clips = place.repeat(6, 1, 1, 1, 1)
     names = [f"clip{number}" for number in range(6)]
@@ -102,8 +102,8 @@ def test_a_perfect_map_wins_and_chance_is_last(bench: Bench) -> None:
         assert chance["difference"] == 0
     assert means.loc[("energy-actor", "gradcam"), "mean"] == 1
     assert means.loc[("jaccard-actor", "gradcam"), "mean"] == 1
-    # the actor is 8 of 64 voxels; 7 of them give 10 * 7 / 8, of which softmax makes 0.9998
-    assert means.loc[("minimal-mask", "gradcam"), "mean"] == 4 / 64
+    # the actor is 8 of 256 voxels, half of the first of 16 steps
+    assert means.loc[("minimal-mask", "gradcam"), "mean"] == 1 / 16
     trust = reliability_table(rows).set_index("check")
     assert set(trust["verdict"]) == {"reliable"}
     assert (trust["rank of random"] == 3).all()
