@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import textwrap
 from dataclasses import dataclass
 
 from captum.attr import Attribution
@@ -70,7 +71,7 @@ def _described(name: str) -> Described:
         )
     found = getattr(captum_video.attr, name)
     blocks = (inspect.getdoc(found) or "").split("\n\n")
-    cost = _section(inspect.getdoc(found.attribute) or "", "Cost:")
+    cost = _section(inspect.getdoc(getattr(found, "attribute", None)) or "", "Cost:")
     if len(blocks) < 2 or not cost:
         raise BenchmarkError(
             f"captum_video.attr.{name}: its docstring does not say what it means, or attribute's does "
@@ -101,5 +102,5 @@ def as_markdown(text: str) -> str:
     text = re.sub(r"``(.+?)``", r"`\1`", text, flags=re.DOTALL)
     head, mark, block = text.partition("::\n\n    ")
     if mark:
-        text = f"{head}:\n\n```text\n{inspect.cleandoc('    ' + block)}\n```"
+        text = f"{head}:\n\n```text\n{textwrap.dedent('    ' + block).rstrip()}\n```"
     return text

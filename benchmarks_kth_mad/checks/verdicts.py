@@ -89,10 +89,9 @@ def reliability_table(rows: pd.DataFrame) -> pd.DataFrame:
         means = group.groupby(["method", "person"])["value"].mean().groupby("method").mean()
         lead = (means - means[RANDOM]) * (1 if rule.higher_is_better else -1)
         worse = [name for name in methods if lead[name] <= 0]
-        chance = torch.tensor(values[RANDOM].to_numpy())[:, None]
+        chance = _tensor(values[RANDOM])[:, None]
         beaten = [
-            share_beaten(torch.tensor(values[name].to_numpy()), chance, rule.higher_is_better)
-            for name in methods
+            share_beaten(_tensor(values[name]), chance, rule.higher_is_better) for name in methods
         ]
         found = _reliability(values[[*methods, RANDOM]], rule.higher_is_better)
         table.append(
@@ -114,11 +113,13 @@ def reliability_table(rows: pd.DataFrame) -> pd.DataFrame:
 def _reliability(values: pd.DataFrame, higher_is_better: bool) -> dict[str, float]:
     if min(values.shape) < 2:
         return {"random is worst": float("nan"), "alpha": float("nan")}
-    found = reliability(
-        torch.tensor(values.to_numpy()), values.shape[1] - 1, higher_is_better=higher_is_better
-    )
+    found = reliability(_tensor(values), values.shape[1] - 1, higher_is_better=higher_is_better)
     return {"random is worst": found.random_is_worst, "alpha": found.alpha}
 
 
 def _difference(by_person: pd.DataFrame, method: str, seed: int) -> Interval:
     return bootstrap_difference(by_person[method], by_person[RANDOM], seed=seed)
+
+
+def _tensor(values: pd.Series | pd.DataFrame) -> torch.Tensor:
+    return torch.tensor(values.to_numpy(dtype="float64", copy=True))
