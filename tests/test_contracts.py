@@ -68,6 +68,14 @@ METHODS = {
         per_input=True,
     ),
     **{
+        f"SpatioTemporalOcclusion-{exact}": Method(
+            SpatioTemporalOcclusion,
+            {"sliding_window_shapes": (2, 3, 3), "strides": (2, 2, 3), "exact": exact},
+            per_input=True,
+        )
+        for exact in ("outliers", "none")
+    },
+    **{
         f"RISE3D-{estimator}": Method(RISE3D, {**GRID, "estimator": estimator}, per_input=True)
         for estimator in ("regression", "coverage", "expectation")
     },
@@ -101,9 +109,12 @@ METHODS |= {
     for name, rule in (("quantile", {}), ("soft", {"soft": True}))
 }
 METRICS = {
-    f"{metric.__name__}-{unit}": (metric, {"unit": unit, "n_steps": 6, "cell_shape": (2, 3, 3)})
+    f"{metric.__name__}-{unit}": (
+        metric,
+        {"unit": unit, "n_steps": 6, "cell_shape": (2, 3, 3), "segment_length": 2},
+    )
     for metric in (Insertion, Deletion)
-    for unit in ("voxel", "cell", "frame")
+    for unit in ("voxel", "cell", "frame", "segment")
 }
 
 
