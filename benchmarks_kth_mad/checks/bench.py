@@ -51,7 +51,7 @@ class Bench:
         targets: (N,), the class that is explained, on the device.
         masks: by kind, bool (N, 1, T, H, W), on the CPU.
         settings: of all checks.
-        memo: what several checks share, by method, seed and name.
+        memo: what several checks share.
     """
 
     model: VideoClassifier
@@ -61,7 +61,7 @@ class Bench:
     targets: Tensor
     masks: dict[MaskKind, Tensor]
     settings: Settings
-    memo: dict[tuple[object, ...], Any] = field(default_factory=dict)
+    memo: dict[object, Any] = field(default_factory=dict)
 
     def first(self, count: int) -> "Bench":
         """The first so many clips, with a memory of their own."""

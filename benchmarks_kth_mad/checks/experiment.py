@@ -147,7 +147,6 @@ def _rows_of(
         here = few if check.ground == "few" else bench
         values = _timed(seconds, method, check.name, partial(_mean_value, here, answers, check))
         yield _as_rows(here, check.name, method, values)
-    bench.memo.clear()
 
 
 def _timed(

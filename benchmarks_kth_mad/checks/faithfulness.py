@@ -15,8 +15,9 @@ from captum_video.metrics import (
     average_drop_and_increase,
     minimal_mask,
 )
+from captum_video.regions import superpixels
 
-UNITS = ("voxel", "cell", "frame")
+UNITS = ("voxel", "cell", "frame", "superpixel")
 GAMES: dict[str, type[Insertion] | type[Deletion]] = {"insertion": Insertion, "deletion": Deletion}
 _SHARE = 0.9
 
@@ -48,14 +49,24 @@ def increase(bench: Bench, answer: Answer) -> Tensor:
 def _curve(bench: Bench, answer: Answer, game: str, unit: str) -> Curve:
     key = (answer.method, answer.options.seed, game, unit)
     if key not in bench.memo:
+        regions = _superpixels(bench) if unit == "superpixel" else None
         played = GAMES[game](
             bench.model,
-            unit=unit,  # type: ignore[arg-type]  # of UNITS
+            unit="voxel" if regions else unit,  # type: ignore[arg-type]  # of UNITS
             n_steps=bench.settings.n_steps,
             baselines=BASELINES[bench.settings.options.baseline],
         )
-        bench.memo[key] = played.evaluate(bench.clips, answer.maps, bench.targets)
+        bench.memo[key] = played.evaluate(
+            bench.clips, answer.maps, bench.targets, feature_mask=regions
+        )
     return bench.memo[key]
+
+
+def _superpixels(bench: Bench) -> tuple[Tensor, ...]:
+    """Patches of like colour of every input, the same for all methods."""
+    if "superpixels" not in bench.memo:
+        bench.memo["superpixels"] = tuple(superpixels(clip) for clip in bench.clips)
+    return bench.memo["superpixels"]
 
 
 def _seen_through_map(bench: Bench, answer: Answer) -> Any:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks_kth_mad.checks.bench import Answer, Bench, Settings, by_turns
+from benchmarks_kth_mad.checks.bench import Answer, Bench, Settings, applicable_methods, by_turns
 from benchmarks_kth_mad.checks.catalogue import CHECKS, KINDS
 from benchmarks_kth_mad.checks.costs import PLAIN, HeldBytes, cost_table, counted_passes
 from benchmarks_kth_mad.checks.experiment import COLUMNS, Plan
@@ -19,11 +19,12 @@ from benchmarks_kth_mad.checks.tables import THEMES, themed_tables
 from benchmarks_kth_mad.checks.verdicts import reliability_table, summary
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.intervals import bootstrap_difference, bootstrap_mean
-from benchmarks_kth_mad.methods import Options
+from benchmarks_kth_mad.methods import METHODS, Options
+from benchmarks_kth_mad.models import build_model
 from tests.toy_models import TinyNet3D, frame_wise
 
 FEW = ["--clips", 4, "--steps", 3, "--random-maps", 2, "--samples", 60, "--device", "cpu"]
-METHODS = ["gradcam", "frame_occlusion"]
+ASKED = ["gradcam", "frame_occlusion"]
 
 
 class Sees(nn.Module):
@@ -211,6 +212,16 @@ def test_a_mask_that_is_empty_in_a_clip_asks_nothing_there(bench: Bench) -> None
     assert (rows["value"].dropna() == 1).all()
 
 
+def test_methods_that_need_a_reader_of_frames_are_left_to_it() -> None:
+    recurrent = {"tsr", "input_cell"}
+    for name, left_out in [
+        ("r3d_small", recurrent),
+        ("cnn_lstm_small", {"input_cell"}),
+        ("cnn_lstm_small_attention", set()),
+    ]:
+        assert set(METHODS) - set(applicable_methods(build_model(name, 2, 1))) == left_out
+
+
 def test_clips_are_spread_over_classes_and_persons() -> None:
     records = [
         SimpleNamespace(label=label, group=f"person{person}")
@@ -307,7 +318,7 @@ def checked(
     finished: Any, command: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, str]:
     out = tmp_path_factory.mktemp("checks") / "out"
-    options = [*FEW, "--methods", *METHODS, "--out", out]
+    options = [*FEW, "--methods", *ASKED, "--out", out]
     return out, command("checks", "--run", finished.folder, *options)
 
 
@@ -328,7 +339,7 @@ def test_the_command_asks_all_that_the_set_allows(checked: tuple[Path, str]) -> 
     assert {"insertion-voxel", "temporal-pointing", "random-network"} <= set(rows["check"])
     assert "planted-text" not in set(rows["check"])
     for _, group in rows.groupby("check"):
-        assert group["method"].unique().tolist() == [*METHODS, "random"]
+        assert group["method"].unique().tolist() == [*ASKED, "random"]
         assert group.groupby("method")["clip"].apply(tuple).nunique() == 1
     clips = rows.groupby("check")["clip"].nunique()
     assert (clips["insertion-cell"], clips["temporal-pointing"]) == (4, 2)
@@ -344,7 +355,7 @@ def test_the_report_is_reproducible_to_the_digit(
     checked: tuple[Path, str], finished: Any, tmp_path: Path, command: Callable[..., str]
 ) -> None:
     torch.rand(3)
-    options = [*FEW, "--methods", *METHODS, "--out", tmp_path / "again"]
+    options = [*FEW, "--methods", *ASKED, "--out", tmp_path / "again"]
     command("checks", "--run", finished.folder, *options)
     for name in ("rows.csv", "summary.csv", "reliability.csv", "costs.csv", "report.md"):
         again = (tmp_path / "again" / name).read_bytes()
