@@ -9,6 +9,8 @@ from typing import Any
 
 from benchmarks_kth_mad import commands, experiments
 from benchmarks_kth_mad.boxes.training import BoxRecipe
+from benchmarks_kth_mad.cards import command as cards
+from benchmarks_kth_mad.checks import command as checks
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.mad_index import read_classes
 from benchmarks_kth_mad.data.sampling import ClipShape
@@ -287,4 +289,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "convergence": _convergence,
     "multispectral": _multispectral,
     "boxes": _boxes,
+    "checks": checks.run_command,
+    "cards": cards.run_command,
 }

@@ -9,6 +9,8 @@ import yaml
 from benchmarks_kth_mad.boxes.networks import NETWORKS
 from benchmarks_kth_mad.boxes.series import LAYOUTS
 from benchmarks_kth_mad.boxes.training import BoxRecipe
+from benchmarks_kth_mad.cards.command import add_cards
+from benchmarks_kth_mad.checks.command import add_checks
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP
 from benchmarks_kth_mad.methods import COMPAT
@@ -153,6 +155,8 @@ def build_parser() -> argparse.ArgumentParser:
         )
     )
     _add_boxes(add("boxes", "print the input-cell paper's table of box series beside ours"))
+    add_checks(add("checks", "ask every method every check, and tell which checks to trust"))
+    add_cards(add("cards", "write a card for every attribution class from the figures of checks"))
     return parser
 
 
