@@ -12,6 +12,7 @@ from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.methods import METHODS
 
 METHODS_OF: dict[str, tuple[str, ...]] = {
+    "ExtremalPerturbation3D": ("extremal",),
     "GradCAM3D": ("gradcam",),
     "InputCellAttribution": ("input_cell",),
     "RISE3D": ("rise",),

@@ -284,10 +284,12 @@ def test_costs_of_methods_that_are_known(bench: Bench) -> None:
 def test_rows_of_planted_texts_bring_their_own_chance(tmp_path: Path) -> None:
     rows = pd.DataFrame(
         {
-            "method": ["rise", "rise", "gradcam", "gradcam"],
-            "clip": ["person01_a", "person02_b"] * 2,
-            "energy share": [0.5, 0.7, 0.1, 0.2],
-            "area share": [0.1, 0.1, 0.1, 0.1],
+            "trained on": ["text"] * 4 + ["clean"] * 4,
+            "method": ["rise", "rise", "gradcam", "gradcam"] * 2,
+            "clip": ["a", "b"] * 4,
+            "person": ["person01", "person02"] * 4,
+            "energy": [0.5, 0.7, 0.1, 0.2] + [0.0] * 4,
+            "area": [0.1] * 8,
         }
     )
     rows.to_csv(tmp_path / "rows.csv", index=False)
