@@ -20,6 +20,8 @@ def test_classes_say_the_same():
         assert getattr(metrics, name).higher_is_better is HIGHER_IS_BETTER[name]
         assert HIGHER_IS_BETTER[name] is HIGHER_IS_BETTER[name.lower()]
     assert metrics.FlowAgreement.higher_is_better is HIGHER_IS_BETTER["flow_agreement"]
+    randomized = metrics.ParameterRandomization.higher_is_better
+    assert randomized is HIGHER_IS_BETTER["parameter_randomization"]
 
 
 @pytest.mark.parametrize("name", HIGHER_IS_BETTER)

@@ -200,6 +200,23 @@ def test_our_methods_and_recurrent_networks():
     assert found.layers == ("fc", "lstm")
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_draws_what_the_cpu_draws():
+    model, seen = trained(), []
+
+    def explain(network):
+        seen.append({name: value.cpu() for name, value in state(network).items()})
+        return CLIP.to(next(network.parameters()).device)
+
+    before = torch.cuda.get_rng_state()
+    parameter_randomization(model, explain)
+    parameter_randomization(model.cuda(), explain)
+    assert torch.equal(torch.cuda.get_rng_state(), before)
+    for name, value in seen[len(LAYERS)].items():
+        assert torch.equal(value, seen[-1][name]), name
+
+
 def test_structural_similarity_and_ones_own():
     model = trained()
     same = parameter_randomization(model, lambda m: CLIP, similarity="ssim")
