@@ -11,18 +11,18 @@ from benchmarks_kth_mad import commands, experiments
 from benchmarks_kth_mad.boxes.training import BoxRecipe
 from benchmarks_kth_mad.cards import command as cards
 from benchmarks_kth_mad.checks import command as checks
-from benchmarks_kth_mad.data.acting import RenderSettings
-from benchmarks_kth_mad.data.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.mad_index import read_classes
 from benchmarks_kth_mad.data.sampling import ClipShape
-from benchmarks_kth_mad.data.thermal import MADSettings
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS, load_foreign_checkpoint
 from benchmarks_kth_mad.multispectral.config import load_config
 from benchmarks_kth_mad.option_groups import RENDERED_ACTIONS
 from benchmarks_kth_mad.options import build_parser
+from benchmarks_kth_mad.rendering.acting import RenderSettings
+from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
+from benchmarks_kth_mad.rendering.thermal import MADSettings
 from benchmarks_kth_mad.runs import Run, Source
 from benchmarks_kth_mad.training import Recipe, resolve_device
 

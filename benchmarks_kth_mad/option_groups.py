@@ -4,14 +4,14 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 
-from benchmarks_kth_mad.data.acting import RenderSettings
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.mad_index import SPECTRA
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP, ClipShape
-from benchmarks_kth_mad.data.thermal import MADSettings
 from benchmarks_kth_mad.evaluation import METRICS
 from benchmarks_kth_mad.methods import BASELINES, DEFAULT_METHODS, METHODS, Options
 from benchmarks_kth_mad.models import MODELS
+from benchmarks_kth_mad.rendering.acting import RenderSettings
+from benchmarks_kth_mad.rendering.thermal import MADSettings
 from benchmarks_kth_mad.training import Recipe
 
 RENDERED_ACTIONS = ("boxing", "handwaving", "running", "walking")

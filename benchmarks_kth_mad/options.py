@@ -11,7 +11,6 @@ from benchmarks_kth_mad.boxes.series import LAYOUTS
 from benchmarks_kth_mad.boxes.training import BoxRecipe
 from benchmarks_kth_mad.cards.command import add_cards
 from benchmarks_kth_mad.checks.command import add_checks
-from benchmarks_kth_mad.data.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP
 from benchmarks_kth_mad.methods import COMPAT
@@ -30,6 +29,7 @@ from benchmarks_kth_mad.option_groups import (
     add_training,
     whole_number,
 )
+from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
 
 
 class _Parser(argparse.ArgumentParser):

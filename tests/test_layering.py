@@ -87,6 +87,12 @@ def test_library_never_imports_the_benchmark():
         assert not any(n.split(".")[0] == "benchmarks_kth_mad" for n in imports_of(file)), file
 
 
+def test_reading_a_set_needs_no_renderer():
+    for file in (ROOT / "benchmarks_kth_mad" / "data").glob("*.py"):
+        reached = {n for n in imports_of(file) if n.startswith("benchmarks_kth_mad.rendering")}
+        assert not reached, f"{file}: {reached}"
+
+
 def test_import_stays_light():
     heavy = ("kornia", "av", "cv2", "lightning", "pandas", "skimage", "torchvision")
     code = f"import captum_video.attr, captum_video.flow, captum_video.metrics, captum_video.regions, sys; print([m for m in {heavy} if m in sys.modules])"

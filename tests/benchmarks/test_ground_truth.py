@@ -13,13 +13,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks_kth_mad.data.acting import RenderedVideo, RenderSettings, draw_span, render_video
-from benchmarks_kth_mad.data.figures import cover_only, paint, strokes
 from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.data.kth_index import ACTIONS
-from benchmarks_kth_mad.data.motion import GAITS, Body, acting_limbs, pose, stand
-from benchmarks_kth_mad.data.render import render_kth
 from benchmarks_kth_mad.data.sampling import ClipShape, frame_numbers
+from benchmarks_kth_mad.rendering.acting import (
+    RenderedVideo,
+    RenderSettings,
+    draw_span,
+    render_video,
+)
+from benchmarks_kth_mad.rendering.figures import cover_only, paint, strokes
+from benchmarks_kth_mad.rendering.motion import GAITS, Body, acting_limbs, pose, stand
+from benchmarks_kth_mad.rendering.render import render_kth
 
 SMALL = RenderSettings(persons=3, sequences=2, frames=12, height=72, width=96)
 SPAN = replace(SMALL, span=3)

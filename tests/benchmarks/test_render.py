@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks_kth_mad.data.acting import RenderSettings, render_video
 from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.data.kth_index import ACTIONS, SEQUENCE_FILE, read_sequences
 from benchmarks_kth_mad.data.masks import load_masks
-from benchmarks_kth_mad.data.motion import GAITS, Body, pose
-from benchmarks_kth_mad.data.render import render_kth
-from benchmarks_kth_mad.data.rendered_set import split_persons
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.data.video import read_frames
 from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.rendering.acting import RenderSettings, render_video
+from benchmarks_kth_mad.rendering.motion import GAITS, Body, pose
+from benchmarks_kth_mad.rendering.render import render_kth
+from benchmarks_kth_mad.rendering.rendered_set import split_persons
 
 TINY = RenderSettings(persons=3, sequences=2, frames=8, height=48, width=64)
 BODY = Body(1.0, 0.48, 0.1, 30, 180, 90, 60, 40, long_sleeves=True, coat=False)

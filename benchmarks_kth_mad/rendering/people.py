@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchmarks_kth_mad.data.motion import Body
-from benchmarks_kth_mad.data.scenes import Picture
+from benchmarks_kth_mad.rendering.motion import Body
+from benchmarks_kth_mad.rendering.scenes import Picture
 
 
 def draw_person(rng: np.random.Generator) -> Body:

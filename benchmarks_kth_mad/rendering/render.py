@@ -7,11 +7,11 @@ with which he acts; and, where asked for, of the only frames in which he does.
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks_kth_mad.data.acting import FPS, RenderSettings, render_video
 from benchmarks_kth_mad.data.kth_index import SEQUENCE_FILE, Video, check_classes
 from benchmarks_kth_mad.data.masks import mask_file, save_masks
-from benchmarks_kth_mad.data.rendered_set import split_persons, whole_set
 from benchmarks_kth_mad.data.video import write_video
+from benchmarks_kth_mad.rendering.acting import FPS, RenderSettings, render_video
+from benchmarks_kth_mad.rendering.rendered_set import split_persons, whole_set
 
 _SPLIT_TITLES = ("Training:  ", "Validation:", "Test:      ")
 _HEADING = "Rendered people and places in the layout of the KTH action set."

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks_kth_mad.data.motion import HEAD_RADIUS, Body, Limb, Point, Pose
+from benchmarks_kth_mad.rendering.motion import HEAD_RADIUS, Body, Limb, Point, Pose
 
 FAR_SHADE = 0.86
 

@@ -14,10 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks_kth_mad.data.figures import Stroke, Tint, cover, cover_only, paint, strokes
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.masks import MaskKind
-from benchmarks_kth_mad.data.motion import (
+from benchmarks_kth_mad.data.video import Frames
+from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.rendering.figures import Stroke, Tint, cover, cover_only, paint, strokes
+from benchmarks_kth_mad.rendering.motion import (
     CYCLES_PER_SECOND,
     GAITS,
     Body,
@@ -25,10 +27,8 @@ from benchmarks_kth_mad.data.motion import (
     pose,
     stand,
 )
-from benchmarks_kth_mad.data.people import change_clothes, draw_person, stand_out
-from benchmarks_kth_mad.data.scenes import Picture, background
-from benchmarks_kth_mad.data.video import Frames
-from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.rendering.people import change_clothes, draw_person, stand_out
+from benchmarks_kth_mad.rendering.scenes import Picture, background
 
 FPS = 25
 SCENARIOS = 4
