@@ -12,6 +12,7 @@ from torch.nn import functional
 from benchmarks_kth_mad.data.item import inputs_of
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.models import VideoClassifier
+from benchmarks_kth_mad.places import flow_of_clips, patches_of
 from captum_video import baselines
 from captum_video.attr import (
     RISE3D,
@@ -138,34 +139,44 @@ def gradient(model: VideoClassifier, clips: Clips, target: Tensor, options: Opti
 
 def occlusion(model: VideoClassifier, clips: Clips, target: Tensor, options: Options) -> Clips:
     """Windows of a quarter of the clip along each axis, moved by half of that."""
-    frames, height, width = (max(1, length // 4) for length in extent_of(clips[0]))
-    strides = (max(1, frames // 2), max(1, height // 2), max(1, width // 2))
-    return _occlusion(model, clips, target, options, (frames, height, width), strides)
+    return _occlusion(model, clips, target, options, **_quarters(clips))
+
+
+def flow_occlusion(model: VideoClassifier, clips: Clips, target: Tensor, options: Options) -> Clips:
+    """The windows of `occlusion`, each going along with what moves in its input (Farneback)."""
+    flow = tuple(flow_of_clips(clip) for clip in clips)
+    return _occlusion(model, clips, target, options, **_quarters(clips), flow=flow)
 
 
 def frame_occlusion(
     model: VideoClassifier, clips: Clips, target: Tensor, options: Options
 ) -> Clips:
     """One whole frame after the other: when, not where."""
-    window = (1, *extent_of(clips[0])[1:])
-    return _occlusion(model, clips, target, options, window, window)
+    return _occlusion(model, clips, target, options, sliding_window_shapes=(1, None, None))
+
+
+def superpixel_occlusion(
+    model: VideoClassifier, clips: Clips, target: Tensor, options: Options
+) -> Clips:
+    """One superpixel of the volume after the other."""
+    return _occlusion(model, clips, target, options, feature_mask=patches_of(clips))
+
+
+def _quarters(clips: Clips) -> dict[str, Any]:
+    sizes = [max(1, length // 4) for length in extent_of(clips[0])]
+    strides = tuple(max(1, size // 2) for size in sizes)
+    return {"sliding_window_shapes": tuple(sizes), "strides": strides}
 
 
 def _occlusion(
-    model: VideoClassifier,
-    clips: Clips,
-    target: Tensor,
-    options: Options,
-    window: tuple[int, int, int],
-    strides: tuple[int, int, int],
+    model: VideoClassifier, clips: Clips, target: Tensor, options: Options, **places: Any
 ) -> Clips:
     return SpatioTemporalOcclusion(model).attribute(
         clips,
-        window,
-        strides,
-        BASELINES[options.baseline],
-        target,
+        baselines=BASELINES[options.baseline],
+        target=target,
         show_progress=options.show_progress,
+        **places,
     )
 
 
@@ -250,7 +261,9 @@ METHODS: dict[str, Method] = {
     "input_cell": input_cell,
     "tsr": rescaled_gradient,
     "occlusion": occlusion,
+    "flow_occlusion": flow_occlusion,
     "frame_occlusion": frame_occlusion,
+    "superpixel_occlusion": superpixel_occlusion,
     "rise": rise,
     "sidu": sidu,
     "random": random_map,

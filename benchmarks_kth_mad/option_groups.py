@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.mad_index import SPECTRA
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP, ClipShape
-from benchmarks_kth_mad.evaluation import METRICS
+from benchmarks_kth_mad.evaluation import METRICS, UNITS
 from benchmarks_kth_mad.methods import BASELINES, DEFAULT_METHODS, METHODS, Options
 from benchmarks_kth_mad.models import MODELS
 from benchmarks_kth_mad.rendering.acting import RenderSettings
@@ -143,7 +143,13 @@ def add_attribution(parser: argparse.ArgumentParser) -> None:
 def add_metrics(parser: argparse.ArgumentParser) -> None:
     """How maps are measured."""
     parser.add_argument("--metrics", nargs="+", choices=list(METRICS), default=list(METRICS))
-    parser.add_argument("--unit", choices=("voxel", "cell", "frame"), default="voxel")
+    parser.add_argument(
+        "--unit",
+        choices=UNITS,
+        default="voxel",
+        help="what comes in or goes at once; a segment is four frames, superpixels are about 200 "
+        "patches of a clip",
+    )
     parser.add_argument(
         "--steps", type=whole_number(1), default=50, help="of insertion and deletion"
     )

@@ -16,7 +16,6 @@ from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP
 from benchmarks_kth_mad.methods import COMPAT
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS
 from benchmarks_kth_mad.models.study_checkpoints import STUDY_MEAN, STUDY_STD
-from benchmarks_kth_mad.motion_agreement import FLOWS
 from benchmarks_kth_mad.multispectral.config import presets
 from benchmarks_kth_mad.option_groups import (
     add_attribution,
@@ -29,6 +28,7 @@ from benchmarks_kth_mad.option_groups import (
     add_training,
     whole_number,
 )
+from benchmarks_kth_mad.places import FLOWS
 from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
 
 

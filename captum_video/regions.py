@@ -48,10 +48,10 @@ def superpixels(
 ) -> Tensor:
     """Label patches of like colour, by SLIC (Achanta et al., TPAMI 2012) from regular seeds.
 
-    Over the volume, a patch goes through time as far as its colour does and moves with it: a tube of
-    appearance. Patches are connected. By `scikit-image <https://scikit-image.org>`_'s ``slic``; the
-    default of 200 patches at a distance of 0.2 is REVEX's (arXiv 2401.11796), which is more compact
-    (20).
+    Over the volume, a patch goes through time as far as its colour does and may move with it: a tube of
+    appearance, as long as the reach of its seed; what goes fast and far is cut into several. Patches
+    are connected. By `scikit-image <https://scikit-image.org>`_'s ``slic``; 200 patches at a
+    distance of 0.2 are REVEX's (arXiv 2401.11796), which makes them more compact (20).
 
     Args:
         clip: N clips in ``layout``, of any scale: each is scaled to [0, 1] by its own least and

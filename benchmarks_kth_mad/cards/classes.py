@@ -17,7 +17,12 @@ METHODS_OF: dict[str, tuple[str, ...]] = {
     "InputCellAttribution": ("input_cell",),
     "RISE3D": ("rise",),
     "SIDU3D": ("sidu",),
-    "SpatioTemporalOcclusion": ("occlusion", "frame_occlusion"),
+    "SpatioTemporalOcclusion": (
+        "occlusion",
+        "flow_occlusion",
+        "frame_occlusion",
+        "superpixel_occlusion",
+    ),
     "TemporalSaliencyRescaling": ("tsr",),
 }
 """The methods of `benchmarks_kth_mad.methods.METHODS` that run a class of `captum_video.attr`."""

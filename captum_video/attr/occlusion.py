@@ -36,6 +36,8 @@ class SpatioTemporalOcclusion(PerturbationAttribution):
     ``sum over v in w of grad f(x) . (x - baseline)``, costs one backward pass for all of them; it is
     exact where f is linear. ``"outliers"`` then hides those whose estimate lies more than 1.5
     interquartile ranges below the first quartile of the clip's estimates or above the third.
+    Alone the estimate is a local one, and can be far off, even of the wrong sign, where what hides is
+    far from the clip.
 
     Args:
         forward_func: the model, or any function of the inputs that returns (N,) or (N, classes).

@@ -277,3 +277,22 @@ def test_bad_places_say_why(options, error, message):
         SpatioTemporalOcclusion(TinyNet3D()).attribute(
             torch.rand(1, 2, 4, 6, 6), target=0, **options
         )
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("exact", ["all", "outliers", "none"])
+def test_places_on_a_gpu(exact):
+    model, clip = TinyNet3D().eval(), torch.rand(2, 2, 4, 7, 6)
+    for places in (
+        {"sliding_window_shapes": (2, 3, 3), "flow": moving(clip)},
+        {"feature_mask": labels_for(clip, 1)},
+    ):
+        expected = SpatioTemporalOcclusion(model.cpu()).attribute(
+            clip, target=1, exact=exact, **places
+        )
+        found = SpatioTemporalOcclusion(model.cuda()).attribute(
+            clip.cuda(), target=1, exact=exact, **places
+        )
+        assert found.device.type == "cuda"
+        torch.testing.assert_close(found.cpu(), expected, atol=1e-3, rtol=1e-2)

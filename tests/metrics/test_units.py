@@ -274,3 +274,15 @@ def test_bad_units_say_why(metric, options, labels, error, message):
     clip = torch.rand(1, 2, 4, 6, 6)
     with pytest.raises(error, match=message):
         metric(TinyNet3D(), **options).evaluate(clip, clip, 0, feature_mask=labels)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_regions_on_a_gpu():
+    model, clip = TinyNet3D().eval(), torch.rand(2, 2, 4, 7, 6)
+    maps, labels = torch.randn_like(clip), labels_for(clip, 1)
+    expected = Insertion(model).evaluate(clip, maps, 1, feature_mask=labels)
+    found = Insertion(model.cuda()).evaluate(clip.cuda(), maps.cuda(), 1, feature_mask=labels)
+    assert found.scores.device.type == "cuda"
+    torch.testing.assert_close(found.fractions.cpu(), expected.fractions)
+    torch.testing.assert_close(found.scores.cpu(), expected.scores, atol=1e-3, rtol=1e-2)
