@@ -12,11 +12,17 @@ from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.methods import METHODS
 
 METHODS_OF: dict[str, tuple[str, ...]] = {
+    "ExtremalPerturbation3D": ("extremal",),
     "GradCAM3D": ("gradcam",),
     "InputCellAttribution": ("input_cell",),
     "RISE3D": ("rise",),
     "SIDU3D": ("sidu",),
-    "SpatioTemporalOcclusion": ("occlusion", "frame_occlusion"),
+    "SpatioTemporalOcclusion": (
+        "occlusion",
+        "flow_occlusion",
+        "frame_occlusion",
+        "superpixel_occlusion",
+    ),
     "TemporalSaliencyRescaling": ("tsr",),
 }
 """The methods of `benchmarks_kth_mad.methods.METHODS` that run a class of `captum_video.attr`."""

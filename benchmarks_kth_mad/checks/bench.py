@@ -34,7 +34,7 @@ class Settings:
     """
 
     options: Options = field(default_factory=Options)
-    n_steps: int = 25
+    n_steps: int = 20
     n_random: int = 3
     device: str = "cpu"
 

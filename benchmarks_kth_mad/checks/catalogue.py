@@ -9,6 +9,7 @@ from torch import Tensor
 from benchmarks_kth_mad.checks import faithfulness, localisation, sanity
 from benchmarks_kth_mad.checks.bench import Answer, Bench
 from benchmarks_kth_mad.data.masks import MaskKind
+from benchmarks_kth_mad.evaluation import METRICS, UNITS
 
 Kind = Literal["faithfulness", "localisation", "sanity"]
 Ground = Literal["clips", "few", "span", "joined", "planted"]
@@ -59,11 +60,11 @@ def _games() -> list[Check]:
             f"{game}-{unit}",
             "faithfulness",
             question.format(unit),
-            faithfulness.GAMES[game].higher_is_better,
+            METRICS[game].higher_is_better,
             faithfulness.area_of(game, unit),
         )
         for game, question in asked.items()
-        for unit in faithfulness.UNITS
+        for unit in UNITS
     ]
 
 

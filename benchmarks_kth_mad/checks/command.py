@@ -23,16 +23,16 @@ def add_checks(parser: argparse.ArgumentParser) -> None:
         "--clips",
         type=whole_number(1),
         default=16,
-        help="of the test split; some checks ask half or a quarter of them",
+        help="of the test split; checks that explain anew ask a quarter of them",
     )
     parser.add_argument("--span-run", help="run trained on a set that was rendered with --span")
     parser.add_argument("--planted", help="folder with the rows of the command planted")
     parser.add_argument(
         "--out", help="folder for all that comes out; checks in the run's by default"
     )
-    parser.add_argument("--samples", type=whole_number(1), default=250, help="masks of RISE")
+    parser.add_argument("--samples", type=whole_number(1), default=200, help="masks of RISE")
     parser.add_argument(
-        "--steps", type=whole_number(1), default=25, help="of insertion and deletion"
+        "--steps", type=whole_number(1), default=20, help="of insertion and deletion"
     )
     parser.add_argument(
         "--random-maps", type=whole_number(1), default=3, help="that stand for chance"

@@ -49,8 +49,7 @@ class Plan:
     Attributes:
         methods: names; the random map is asked in any case. None: all that suit the network.
         checks: names; None: all that the data allow.
-        n_clips: of the run; a set with spans and joined actions give half as many, checks that
-            explain anew a quarter.
+        n_clips: of the run; checks for which clips are explained anew ask a quarter of them.
         settings: of methods and checks.
     """
 
@@ -61,8 +60,7 @@ class Plan:
 
     def clips_on(self, ground: Ground) -> int:
         """How many clips are asked there."""
-        parts = {"span": 2, "joined": 2, "few": 4}
-        return max(1, self.n_clips // parts.get(ground, 1))
+        return self.n_clips if ground == "clips" else max(1, self.n_clips // 4)
 
 
 @dataclass(frozen=True)

@@ -7,27 +7,24 @@ from typing import Any
 from torch import Tensor
 
 from benchmarks_kth_mad.checks.bench import Answer, Bench
+from benchmarks_kth_mad.evaluation import METRICS, Unit
 from benchmarks_kth_mad.methods import BASELINES
+from benchmarks_kth_mad.places import patches_of
 from captum_video.curves import Curve
 from captum_video.metrics import (
-    Deletion,
-    Insertion,
     average_drop_and_increase,
     minimal_mask,
 )
-from captum_video.regions import superpixels
 
-UNITS = ("voxel", "cell", "frame", "superpixel")
-GAMES: dict[str, type[Insertion] | type[Deletion]] = {"insertion": Insertion, "deletion": Deletion}
 _SHARE = 0.9
 
 
-def area_of(game: str, unit: str) -> Callable[[Bench, Answer], Tensor]:
+def area_of(game: str, unit: Unit) -> Callable[[Bench, Answer], Tensor]:
     """The check that takes the area under the curve of a game, played with a unit."""
     return partial(_area, game=game, unit=unit)
 
 
-def _area(bench: Bench, answer: Answer, game: str, unit: str) -> Tensor:
+def _area(bench: Bench, answer: Answer, game: str, unit: Unit) -> Tensor:
     return _curve(bench, answer, game, unit).area
 
 
@@ -46,13 +43,13 @@ def increase(bench: Bench, answer: Answer) -> Tensor:
     return _seen_through_map(bench, answer).increase.double()
 
 
-def _curve(bench: Bench, answer: Answer, game: str, unit: str) -> Curve:
+def _curve(bench: Bench, answer: Answer, game: str, unit: Unit) -> Curve:
     key = (answer.method, answer.options.seed, game, unit)
     if key not in bench.memo:
         regions = _superpixels(bench) if unit == "superpixel" else None
-        played = GAMES[game](
+        played = METRICS[game](
             bench.model,
-            unit="voxel" if regions else unit,  # type: ignore[arg-type]  # of UNITS
+            unit="voxel" if unit == "superpixel" else unit,
             n_steps=bench.settings.n_steps,
             baselines=BASELINES[bench.settings.options.baseline],
         )
@@ -65,7 +62,7 @@ def _curve(bench: Bench, answer: Answer, game: str, unit: str) -> Curve:
 def _superpixels(bench: Bench) -> tuple[Tensor, ...]:
     """Patches of like colour of every input, the same for all methods."""
     if "superpixels" not in bench.memo:
-        bench.memo["superpixels"] = tuple(superpixels(clip) for clip in bench.clips)
+        bench.memo["superpixels"] = patches_of(bench.clips)
     return bench.memo["superpixels"]
 
 

@@ -85,7 +85,7 @@ def test_a_class_without_a_method_is_refused(monkeypatch: pytest.MonkeyPatch) ->
         described_classes()
 
 
-@pytest.mark.parametrize("name", METHODS_OF)
+@pytest.mark.parametrize("name", CLASSES)
 def test_the_methods_of_a_class_run_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Ran(Exception):
         pass
