@@ -29,6 +29,7 @@ def test_the_examples_run(tmp_path, monkeypatch):
 def test_every_public_class_is_in_the_table(module):
     classes = [name for name in module.__all__ if name[0].isupper()]
     helpers = {  # what methods give back
+        "ExtremalMasks",
         "FlowAgreement",
         "LayerCandidate",
         "ModalityScore",
