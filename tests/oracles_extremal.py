@@ -9,8 +9,8 @@ import numpy as np
 def smooth_maximum(values, size):
     """A line of nodes spread over so many voxels: the soft maximum of the five nearest."""
     nodes = len(values)
-    if nodes == size:
-        return np.asarray(values)
+    if nodes in (1, size):
+        return np.full(size, values)
     line = np.zeros(size)
     for voxel in range(size):
         place = (voxel + 0.5) * nodes / size - 0.5

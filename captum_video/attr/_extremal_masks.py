@@ -10,6 +10,7 @@ from torch.nn import functional
 from captum_video.clips import Extent
 
 COLDNESS = 20.0
+NEARLY_EQUAL = 1e-3
 REACH = 1.0
 """Width of a node's kernel in distances between nodes: its flat top ends half-way to the next."""
 
@@ -80,26 +81,36 @@ def smooth_maximum(values: Tensor, index: Tensor, weights: Tensor, axis: int) ->
     return (found / ones.view(shape)).clamp_max(1)
 
 
-def area_loss(masks: Sequence[Tensor], areas: Tensor) -> Tensor:
+def area_loss(
+    masks: Sequence[Tensor], areas: Tensor, slopes: Sequence[Tensor] | None = None
+) -> Tensor:
     """Mean squared distance of the sorted mask from one that keeps just its area: (R,).
 
     ``|sort(m) - r_a|^2`` with r_a the ones of area a and then zeros (arXiv 1910.08485, eq. 2), of
     all masks of a row together, each of which is the same share of the whole. One value at least
-    is kept. Of equal values the first are.
+    is kept. Of values that differ by less than a thousandth those whose slope is lower come first, and
+    of equal ones the first: where a search has driven many places to 1, their order in
+    memory says nothing.
 
     Args:
         masks: (R, ...) each.
         areas: (R,), shares.
+        slopes: (R, ...) each, of what is to be small; None where nothing tells ties apart.
     """
     values = torch.cat([mask.flatten(1) for mask in masks], dim=1)
+    ranked = values.detach()
+    if slopes is not None:
+        lower = torch.cat([slope.flatten(1) for slope in slopes], dim=1)
+        largest = lower.abs().amax(1, keepdim=True).clamp_min(torch.finfo(lower.dtype).tiny)
+        ranked = ranked - NEARLY_EQUAL / 2 * lower / largest
     sizes = [mask[0].numel() for mask in masks]
     if len(set(sizes)) == 1:
-        wanted = _largest(values.detach(), areas).to(values)
+        wanted = _largest(ranked, areas).to(values)
         return (values - wanted).square().mean(1)
     shares = torch.cat(
         [areas.new_full((n,), 1 / (len(sizes) * n), dtype=torch.float64) for n in sizes]
     )
-    order = values.detach().argsort(dim=1, descending=True, stable=True)
+    order = ranked.argsort(dim=1, descending=True, stable=True)
     taken = shares[order].cumsum(1) - shares[order] / 2 < areas[:, None]
     taken[:, 0] = True
     wanted = torch.zeros_like(values).scatter_(1, order, taken.to(values))

@@ -15,11 +15,11 @@ from captum_video.clips import Extent, Layout
 
 Goal = Literal["preserve", "delete", "both"]
 Activation = Literal["softmax"] | None
-AREA_WEIGHTS = (3.0, 300.0)
-CORE_WEIGHT = 10.0
-LEARNING_RATE = 0.1
+AREA_WEIGHTS = (0.1, 1000.0)
+CORE_SHARE = 0.01
+LEARNING_RATE = 0.2
 MOMENTUM = 0.9
-MEMORY = 0.99
+MEMORY = 0.9
 TINY = 1e-12
 LOW, HIGH = 0.25, 0.75
 NOISE = 0.02
@@ -109,10 +109,15 @@ class _State(NamedTuple):
     places: Tensor
     nodes: list[Tensor]
     momentum: list[Tensor]
-    squares: list[Tensor]
+    squares: Tensor
 
     def of(self, chosen: Tensor) -> "_State":
-        return _State(self.places[chosen], *([one[chosen] for one in every] for every in self[1:]))
+        return _State(
+            self.places[chosen],
+            [one[chosen] for one in self.nodes],
+            [one[chosen] for one in self.momentum],
+            self.squares[chosen],
+        )
 
 
 @dataclass(frozen=True)
@@ -177,7 +182,7 @@ class Search:
         ]
         zeros = [torch.zeros_like(one) for one in nodes]
         places = torch.arange(len(numbers), device=numbers.device)
-        return _State(places, nodes, zeros, [one.clone() for one in zeros])
+        return _State(places, nodes, zeros, self.areas.new_zeros(len(numbers)))
 
     def _ends(self, clips: Tensor) -> Tensor:
         """Scores of the whole clips and of the hidden ones (2, R), where the loss needs them."""
@@ -193,8 +198,8 @@ class Search:
         """Losses (R,), and how they change with the nodes."""
         leaves = [one.detach().requires_grad_() for one in nodes]
         masks = self._masks(leaves)
-        shape = self._shape_loss(masks, areas, iteration / self.max_iterations)
-        losses, slopes = shape.detach().double(), [torch.zeros_like(mask) for mask in masks]
+        losses = areas.new_zeros(len(areas), dtype=torch.float64)
+        slopes = [torch.zeros_like(mask) for mask in masks]
         for keeps in self.question.ways:
             seen = [mask.detach().requires_grad_() for mask in masks]
             scores = self.question.scores(clips, seen if keeps else [1 - mask for mask in seen])
@@ -206,32 +211,42 @@ class Search:
             found = torch.autograd.grad(loss.sum(), seen, materialize_grads=True)
             slopes = [total + one for total, one in zip(slopes, found, strict=True)]
             losses = losses + loss.detach()
+        shape = self._shape_loss(masks, areas, slopes, iteration / self.max_iterations)
         found = torch.autograd.grad([shape, *masks], leaves, [torch.ones_like(shape), *slopes])
-        return losses, list(found)
+        return losses + shape.detach(), list(found)
 
     def _masks(self, nodes: list[Tensor]) -> list[Tensor]:
         with full_precision(self.areas):
             return [space(one) for space, one in zip(self.spaces, nodes, strict=True)]
 
-    def _shape_loss(self, masks: list[Tensor], areas: Tensor, progress: float) -> Tensor:
+    def _shape_loss(
+        self, masks: list[Tensor], areas: Tensor, slopes: list[Tensor], progress: float
+    ) -> Tensor:
         """What the masks lack in area and core: (R,)."""
         first, last = AREA_WEIGHTS
+        weight = first * (last / first) ** progress
         with full_precision(areas):
-            loss = first * (last / first) ** progress * area_loss(masks, areas)
+            loss = weight * area_loss(masks, areas, slopes)
             if self.core is not None:
                 parts = [core_loss(mask, areas, self.core) for mask in masks]
-                loss = loss + CORE_WEIGHT * torch.stack(parts).mean(0)
+                loss = loss + CORE_SHARE * weight * torch.stack(parts).mean(0)
         return loss
 
     def _step(self, state: _State, slopes: list[Tensor], iteration: int) -> Tensor:
-        """Move the nodes (Adam, the rate falling to 0); by how much on average: (R,)."""
+        """Move the nodes; by how much on average: (R,).
+
+        Momentum over the root mean square slope of all nodes of the row, at a rate that falls to 0.
+        A scale for each node, as Adam has, would drive all nodes that help at all to 1 at one
+        speed, where nothing tells the best of them.
+        """
         rate = LEARNING_RATE * (1 - iteration / self.max_iterations)
+        every = torch.cat([slope.flatten(1) for slope in slopes], dim=1)
+        state.squares.lerp_(every.square().mean(1), 1 - MEMORY)
+        size = (state.squares / (1 - MEMORY ** (iteration + 1))).sqrt().clamp_min(TINY)
         moved = []
-        for nodes, momentum, squares, slope in zip(*state[1:], slopes, strict=True):
+        for nodes, momentum, slope in zip(state.nodes, state.momentum, slopes, strict=True):
             momentum.lerp_(slope, 1 - MOMENTUM)
-            squares.lerp_(slope.square(), 1 - MEMORY)
-            size = (squares / (1 - MEMORY ** (iteration + 1))).sqrt()
-            step = momentum / (1 - MOMENTUM ** (iteration + 1)) / size.clamp_min(TINY)
+            step = momentum / (1 - MOMENTUM ** (iteration + 1)) / size[:, None, None, None]
             new = (nodes - rate * step).clamp(0, 1)
             moved.append((new - nodes).abs().flatten(1))
             nodes.copy_(new)

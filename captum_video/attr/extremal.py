@@ -34,7 +34,7 @@ from captum_video.perturb import PerturbationsPerEval, rows_that_fit, run_in_chu
 
 Over = Literal["space-time", "time"]
 Grid = tuple[int | None, int | None, int | None]
-AREAS = (0.02, 0.05, 0.1, 0.2, 0.4)
+AREAS = (0.01, 0.02, 0.05, 0.1, 0.2)
 FINEST_GRID = Extent(16, 8, 8)
 _GPU_COPIES = 1024
 
@@ -72,9 +72,10 @@ class ExtremalPerturbation3D(PerturbationAttribution):
     what is found *and* fits the area counts, so that a place without which nothing works stands
     before one that merely helps.
 
-    Deviations: Adam with a rate that falls to 0, so that tens of iterations do where the authors take
-    hundreds; masks start half-way, and the weight w grows a hundredfold, so that the score has its say
-    before the area does; the smooth maximum is taken along one axis after the other.
+    Deviations: steps are scaled by the slope of the whole row and shrink to 0, so that tens of
+    iterations do where the authors take hundreds; masks start half-way, and the weight w grows
+    from 0.1 to 1000, so that the score has its say before the area does; the smooth maximum is taken
+    along one axis after the other.
 
     Args:
         forward_func: the model, or any function of the inputs that returns (N,) or (N, classes), and
@@ -111,7 +112,7 @@ class ExtremalPerturbation3D(PerturbationAttribution):
         core: tuple[int, int, int] | None = None,
         substrate: SubstrateName = "fade",
         activation: Activation = "softmax",
-        max_iterations: int = 40,
+        max_iterations: int = 24,
         tolerance: float = 0.0,
         initial: Tensor | tuple[Tensor, ...] | None = None,
         generator: torch.Generator | None = None,
@@ -217,7 +218,7 @@ class ExtremalPerturbation3D(PerturbationAttribution):
         core: tuple[int, int, int] | None = None,
         substrate: SubstrateName = "fade",
         activation: Activation = "softmax",
-        max_iterations: int = 40,
+        max_iterations: int = 24,
         tolerance: float = 0.0,
         initial: Tensor | tuple[Tensor, ...] | None = None,
         generator: torch.Generator | None = None,

@@ -57,6 +57,15 @@ def test_area_loss(data, count, seed):
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-12)
 
 
+def test_equal_values_are_told_apart_by_their_slope():
+    values, slopes = torch.ones(1, 4, requires_grad=True), torch.tensor([[0.0, -1.0, 2.0, -3.0]])
+    (push,) = torch.autograd.grad(area_loss([values], torch.tensor([0.5]), [slopes]).sum(), values)
+    assert push.tolist() == [[0.5, 0.0, 0.5, 0.0]]
+    apart = torch.tensor([[1.0, 0.9, 1.0, 0.9]], requires_grad=True)  # only nearly equal ones
+    (push,) = torch.autograd.grad(area_loss([apart], torch.tensor([0.5]), [slopes]).sum(), apart)
+    torch.testing.assert_close(push, torch.tensor([[0.0, 0.45, 0.0, 0.45]]))
+
+
 def test_area_of_several_masks_is_that_of_all_each_the_same_share():
     first, second = torch.tensor([[0.9, 0.8, 0.1, 0.0]]), torch.tensor([[0.95, 0.2]])
     quarter = area_loss([first, second], torch.tensor([0.25]))  # the one large value, 1/4 of all
@@ -133,15 +142,17 @@ def test_the_mask_lies_on_the_box_that_is_read(goal, core):
     mask = found.masks[0, 0]
     assert mask.shape == (8, 16, 16)
     inside = mask[4:8, 8:16, :8].mean()
-    assert inside > 0.9
-    assert mask.mean() < 1 / 8 + 0.06
+    outside = (mask.sum() - 256 * inside) / (mask.numel() - 256)
+    assert inside > 0.6  # a smooth mask of that area has a rim, part of it outside
+    assert outside < 0.1
+    assert abs(mask.mean() - 1 / 8) < 0.03
     assert found.kept.item() == pytest.approx(inside.item())
     assert found.left.item() == pytest.approx(1 - inside.item())
 
 
 def test_areas_are_kept_to_and_the_map_is_their_mean():
     clip = torch.rand(2, 2, 4, 16, 16, generator=seeded())
-    weights = torch.rand(1, 2, 4, 16, 16, generator=seeded(1))
+    weights = torch.linspace(0, 1, 16).expand(1, 2, 4, 16, 16)
     areas = (0.1, 0.3, 0.6)
     method = ExtremalPerturbation3D(Linear3D(weights))
     options = {"target": 0, "grid_shape": (4, 8, 8), "max_iterations": 60} | RAW
@@ -195,7 +206,7 @@ def test_an_input_that_is_not_read_has_no_region():
     visible, infrared = method.attribute(
         inputs, (0.125,), inputs_together=False, max_iterations=60, **RAW
     )
-    assert visible[..., :4, :4].mean() > 0.85
+    assert visible[..., :4, :4].mean() > 0.6
     assert infrared.mean() < 0.05
 
 
@@ -284,11 +295,10 @@ def test_gradients_stay_off_parameters_and_recurrent_networks_work():
 
 
 def test_clips_made_in_inference_mode_are_explained():
+    method = ExtremalPerturbation3D(TinyNet3D().eval())
     with torch.inference_mode():
         clip = torch.rand(1, 2, 4, 6, 6)
-        found = ExtremalPerturbation3D(TinyNet3D().eval()).attribute(
-            clip, target=1, max_iterations=2
-        )
+        found = method.attribute(clip, baselines=clip / 2, target=1, max_iterations=2)
     assert torch.isfinite(found).all()
 
 
