@@ -17,6 +17,7 @@ from captum_video import baselines
 from captum_video.attr import (
     RISE3D,
     SIDU3D,
+    ExtremalPerturbation3D,
     GradCAM3D,
     InputCellAttribution,
     LayerCandidate,
@@ -200,6 +201,18 @@ def rise(model: VideoClassifier, clips: Clips, target: Tensor, options: Options)
     return inputs_of(maps)
 
 
+def extremal(model: VideoClassifier, clips: Clips, target: Tensor, options: Options) -> Clips:
+    """Extremal perturbations of five volumes, of all inputs at once."""
+    maps = ExtremalPerturbation3D(model).attribute(
+        clips,
+        baselines=BASELINES[options.baseline],
+        target=target,
+        show_progress=options.show_progress,
+        generator=torch.Generator().manual_seed(options.seed),
+    )
+    return inputs_of(maps)
+
+
 def random_map(model: VideoClassifier, clips: Clips, target: Tensor, options: Options) -> Clips:
     """A map that knows nothing, smooth at the scale of RISE's cells: what every method must beat."""
     generator = torch.Generator().manual_seed(options.seed)
@@ -265,6 +278,7 @@ METHODS: dict[str, Method] = {
     "frame_occlusion": frame_occlusion,
     "superpixel_occlusion": superpixel_occlusion,
     "rise": rise,
+    "extremal": extremal,
     "sidu": sidu,
     "random": random_map,
 }

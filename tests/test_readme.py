@@ -31,6 +31,7 @@ def test_every_public_class_is_in_the_table(module):
     helpers = {  # what methods give back
         "Beaten",
         "DropAndIncrease",
+        "ExtremalMasks",
         "FlowAgreement",
         "JoinedClips",
         "LayerCandidate",
