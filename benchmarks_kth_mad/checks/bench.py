@@ -181,7 +181,8 @@ def predicted(model: VideoClassifier, clips: Clips) -> Tensor:
 def by_turns(dataset: ActionSet, n_clips: int) -> list[int]:
     """So many clips, by turns of another class and another person, so that few speak for many."""
     by_class: dict[int, dict[str, list[int]]] = {}
-    for place, record in enumerate(dataset.records):
+    for place in range(len(dataset.records)):
+        record = dataset.records[place]
         by_class.setdefault(record.label, {}).setdefault(record.group, []).append(place)
     turns = []
     for number, label in enumerate(sorted(by_class)):
@@ -197,7 +198,6 @@ def by_turns(dataset: ActionSet, n_clips: int) -> list[int]:
 def _pairs(dataset: ActionSet, n_clips: int) -> list[tuple[int, int]]:
     """Clips of one person in two classes, the first as `by_turns` has them."""
     order = by_turns(dataset, len(dataset))
-    records = dataset.records
     who = [(records[at].group, records[at].label) for at in range(len(dataset))]
     pairs: list[tuple[int, int]] = []
     for turn, one in enumerate(order):
