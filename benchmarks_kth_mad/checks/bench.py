@@ -198,8 +198,7 @@ def by_turns(dataset: ActionSet, n_clips: int) -> list[int]:
 def _pairs(dataset: ActionSet, n_clips: int) -> list[tuple[int, int]]:
     """Clips of one person in two classes, the first as `by_turns` has them."""
     order = by_turns(dataset, len(dataset))
-    records = dataset.records
-    who = [(records[at].group, records[at].label) for at in range(len(dataset))]
+    who = [(dataset.records[at].group, dataset.records[at].label) for at in range(len(dataset))]
     pairs: list[tuple[int, int]] = []
     for turn, one in enumerate(order):
         person, label = who[one]
