@@ -21,6 +21,7 @@ from benchmarks_kth_mad.models.studies import STUDY_CLIPS, load_foreign_checkpoi
 from benchmarks_kth_mad.multispectral.config import load_config
 from benchmarks_kth_mad.option_groups import RENDERED_ACTIONS
 from benchmarks_kth_mad.options import build_parser
+from benchmarks_kth_mad.planted.plan import Plan
 from benchmarks_kth_mad.runs import Run, Source
 from benchmarks_kth_mad.training import Recipe, resolve_device
 
@@ -106,6 +107,8 @@ def _methods(options: argparse.Namespace) -> Options:
 
 def _render(options: argparse.Namespace) -> None:
     if options.layout == "mad":
+        if "text" in vars(options):
+            raise BenchmarkError("--text: burned into KTH's layout only, not with --layout mad")
         actions: Sequence[str] = vars(options).get("actions", MAD_ACTIONS)
         settings: RenderSettings | MADSettings = MADSettings(**_render_numbers(options))
     else:
@@ -117,7 +120,7 @@ def _render(options: argparse.Namespace) -> None:
 def _render_numbers(options: argparse.Namespace) -> dict[str, Any]:
     """The numbers that were given, by the names of the settings, which know the others."""
     fields_of = {"sequence_frames": "frames", "video_width": "width"}
-    names = ("persons", "sequences", "sequence_frames", "video_width", "seed")
+    names = ("persons", "sequences", "sequence_frames", "video_width", "seed", "text")
     given = vars(options)
     return {fields_of.get(name, name): given[name] for name in names if name in given}
 
@@ -269,6 +272,37 @@ def _multispectral(options: argparse.Namespace) -> None:
     )
 
 
+def _planted(options: argparse.Namespace) -> None:
+    if options.weights is not None or options.encoder is not None:
+        raise BenchmarkError("planted: takes no --weights and no --encoder")
+    if (options.root is None) != (options.clean is None):
+        raise BenchmarkError(
+            "planted: --root names the videos with text and --clean the same ones without; give both "
+            "or neither"
+        )
+    plan = Plan(
+        options.model,
+        _clip(options),
+        _recipe(options),
+        options.shown,
+        options.methods,
+        _methods(options),
+        options.clips,
+        options.dilate,
+        options.pictures,
+    )
+    experiments.planted(
+        plan,
+        options.root,
+        options.clean,
+        options.classes,
+        options.split_by,
+        RenderSettings(persons=options.persons, sequences=1, frames=16, seed=options.seed),
+        Path(options.out),
+        resolve_device(options.device),
+    )
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "render": _render,
     "train": _train,
@@ -283,4 +317,5 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "convergence": _convergence,
     "multispectral": _multispectral,
     "boxes": _boxes,
+    "planted": _planted,
 }

@@ -39,6 +39,7 @@ class RenderSettings:
         height: rows.
         width: columns.
         seed: the same seed renders the same set; a person looks the same in any subset.
+        text: the action's name is burned in, in red; see `benchmarks_kth_mad.data.captions`.
     """
 
     persons: int = 24
@@ -48,6 +49,7 @@ class RenderSettings:
     height: int = 120
     width: int = 160
     seed: int = 0
+    text: bool = False
 
     def __post_init__(self) -> None:
         least = {"persons": 3, "sequences": 1, "frames": 4, "height": 24, "width": 32, "seed": 0}

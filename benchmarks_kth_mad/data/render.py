@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks_kth_mad.data.acting import FPS, RenderSettings, render_video
+from benchmarks_kth_mad.data.captions import burn_in, caption_of
 from benchmarks_kth_mad.data.kth_index import SEQUENCE_FILE, Video, check_classes
 from benchmarks_kth_mad.data.masks import mask_file, save_masks
 from benchmarks_kth_mad.data.rendered_set import split_persons, whole_set
@@ -58,6 +59,11 @@ def _render_into(
         frames, masks, ranges = render_video(action, person, scenario, settings)
         video = Video(action, person, scenario, ranges)
         video.path(folder).parent.mkdir(exist_ok=True)
+        if settings.text:
+            size = settings.height, settings.width
+            caption = caption_of(action, size, [settings.seed, person, scenario])
+            frames, written = burn_in(frames, caption)
+            save_masks(mask_file(folder, "text", video.name), written)
         write_video(video.path(folder), frames, FPS)
         save_masks(mask_file(folder, "actor", video.name), masks)
         videos.append(video)
