@@ -19,7 +19,7 @@ from benchmarks_kth_mad.multispectral.config import StudyConfig
 from benchmarks_kth_mad.planted.plan import Footage, Plan
 from benchmarks_kth_mad.runs import Run
 
-PLANTED_ACTIONS = ("boxing", "running", "walking")
+PLANTED_ACTIONS = ("boxing", "handclapping", "walking")
 
 
 def speed(of: str, device: str, frames: int, size: int, rounds: int, autocast: bool) -> None:

@@ -256,7 +256,7 @@ def _add_planted(parser: argparse.ArgumentParser) -> None:
     add_attribution(parser)
     add_device(parser)
     # the small text is easy once the steps are small
-    parser.set_defaults(frames=8, epochs=8, learning_rate=2e-3, methods=None, samples=200, clips=6)
+    parser.set_defaults(frames=8, epochs=12, learning_rate=2e-3, methods=None, samples=200, clips=6)
 
 
 def _add_boxes(parser: argparse.ArgumentParser) -> None:

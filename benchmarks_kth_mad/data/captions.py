@@ -15,8 +15,8 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _LONGEST = (
     1.2  # the longest name, of the picture's width: letters that stay legible when it shrinks
 )
-_LEFTMOST = (0.01, 0.09)  # columns before the word, of the picture
-_HIGHEST = (0.02, 0.07)  # rows above the letters, of the picture: over people's heads
+_MARGIN = 0.02  # columns before the word, of the picture
+_HIGHEST = (0.01, 0.06)  # rows above the letters, of the picture: over most people's heads
 _STREAM = 1_000_003  # of random numbers; looks, places and acting have theirs, with smaller numbers
 
 
@@ -31,23 +31,24 @@ class Caption:
 def caption_of(word: str, size: tuple[int, int], seeds: Sequence[int]) -> Caption:
     """Write a word into the top of a picture.
 
-    All words have letters of one size, and where they begin depends on the seeds alone: neither
-    place nor height tells one word from another. The longest name runs out of the picture.
+    All words have letters of one size and begin in one column; how high they stand depends on the
+    seeds alone. So neither place nor size tells one word from another. The longest name runs out of
+    the picture.
 
     Args:
         word: what is written.
         size: height and width of the picture.
-        seeds: of the place, such as seed, person and scenario.
+        seeds: of the height, such as seed, person and scenario.
     """
     height, width = size
-    longest = max(_extent(action, 1.0)[0] for action in ACTIONS)
+    # measured large, because OpenCV rounds to whole pixels
+    longest = max(cv2.getTextSize(action, _FONT, 20.0, 1)[0][0] for action in ACTIONS) / 20
     scale = _LONGEST * width / longest
-    rng = np.random.default_rng([*seeds, _STREAM])
-    left = width * rng.uniform(*_LEFTMOST)
-    top = height * rng.uniform(*_HIGHEST)
-    cover = np.zeros((height, width), np.uint8)
-    origin = (round(left), round(top + _extent("b", scale)[1]))
     thickness = max(1, round(height / 60))
+    rng = np.random.default_rng([*seeds, _STREAM])
+    top = height * rng.uniform(*_HIGHEST)
+    origin = (round(_MARGIN * width), round(top) + _ascent(height, scale, thickness))
+    cover = np.zeros((height, width), np.uint8)
     cv2.putText(cover, word, origin, _FONT, scale, 255, thickness, cv2.LINE_AA)
     return Caption(word, cover.astype(np.float32) / np.float32(255))
 
@@ -72,8 +73,8 @@ def burn_in(frames: Frames, caption: Caption) -> tuple[Frames, NDArray[np.bool_]
     return colored, np.repeat(touched[None], len(frames), axis=0)
 
 
-def _extent(word: str, scale: float) -> tuple[float, float]:
-    """Width and height of a word above its base line, in pixels."""
-    # measured large, because OpenCV rounds to whole pixels
-    (width, height), _ = cv2.getTextSize(word, _FONT, 20.0, 1)
-    return width * scale / 20, height * scale / 20
+def _ascent(height: int, scale: float, thickness: int) -> int:
+    """Rows of a high letter above its base line; OpenCV's own measure counts empty ones too."""
+    letter = np.zeros((height, height), np.uint8)
+    cv2.putText(letter, "b", (0, height - 1), _FONT, scale, 255, thickness, cv2.LINE_AA)
+    return height - 1 - int(np.flatnonzero(letter.any(1))[0])
