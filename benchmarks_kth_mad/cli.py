@@ -20,6 +20,7 @@ from benchmarks_kth_mad.models.studies import STUDY_CLIPS, load_foreign_checkpoi
 from benchmarks_kth_mad.multispectral.config import load_config
 from benchmarks_kth_mad.option_groups import RENDERED_ACTIONS
 from benchmarks_kth_mad.options import build_parser
+from benchmarks_kth_mad.planted.plan import Plan
 from benchmarks_kth_mad.rendering.acting import RenderSettings
 from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.rendering.thermal import MADSettings
@@ -112,6 +113,8 @@ def _render(options: argparse.Namespace) -> None:
             raise BenchmarkError(
                 "--span is for --layout kth; in mad's scenes people act throughout"
             )
+        if "text" in vars(options):
+            raise BenchmarkError("--text: burned into KTH's layout only, not with --layout mad")
         actions: Sequence[str] = vars(options).get("actions", MAD_ACTIONS)
         settings: RenderSettings | MADSettings = MADSettings(**_render_numbers(options))
     else:
@@ -123,7 +126,7 @@ def _render(options: argparse.Namespace) -> None:
 def _render_numbers(options: argparse.Namespace) -> dict[str, Any]:
     """The numbers that were given, by the names of the settings, which know the others."""
     fields_of = {"sequence_frames": "frames", "video_width": "width"}
-    names = ("persons", "sequences", "sequence_frames", "video_width", "seed", "span")
+    names = ("persons", "sequences", "sequence_frames", "video_width", "seed", "span", "text")
     given = vars(options)
     return {fields_of.get(name, name): given[name] for name in names if name in given}
 
@@ -275,6 +278,37 @@ def _multispectral(options: argparse.Namespace) -> None:
     )
 
 
+def _planted(options: argparse.Namespace) -> None:
+    if options.weights is not None or options.encoder is not None:
+        raise BenchmarkError("planted: takes no --weights and no --encoder")
+    if (options.root is None) != (options.clean is None):
+        raise BenchmarkError(
+            "planted: --root names the videos with text and --clean the same ones without; give both "
+            "or neither"
+        )
+    plan = Plan(
+        options.model,
+        _clip(options),
+        _recipe(options),
+        options.shown,
+        options.methods,
+        _methods(options),
+        options.clips,
+        options.dilate,
+        options.pictures,
+    )
+    experiments.planted(
+        plan,
+        options.root,
+        options.clean,
+        options.classes,
+        options.split_by,
+        RenderSettings(persons=options.persons, sequences=1, frames=16, seed=options.seed),
+        Path(options.out),
+        resolve_device(options.device),
+    )
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "render": _render,
     "train": _train,
@@ -291,4 +325,5 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "boxes": _boxes,
     "checks": checks.run_command,
     "cards": cards.run_command,
+    "planted": _planted,
 }

@@ -10,11 +10,16 @@ from tqdm import tqdm
 
 from benchmarks_kth_mad.boxes.networks import NETWORKS, Sizes
 from benchmarks_kth_mad.commands import checkpoint_of, render
+from benchmarks_kth_mad.data.kth_index import check_classes
 from benchmarks_kth_mad.evaluation import load_explained, spread_evenly
 from benchmarks_kth_mad.files import make_folder
 from benchmarks_kth_mad.multispectral.config import StudyConfig
+from benchmarks_kth_mad.planted.plan import Footage, Plan
+from benchmarks_kth_mad.rendering.acting import RenderSettings
 from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.runs import Run
+
+PLANTED_ACTIONS = ("boxing", "handclapping", "walking")
 
 
 def speed(of: str, device: str, frames: int, size: int, rounds: int, autocast: bool) -> None:
@@ -110,3 +115,41 @@ def multispectral(config: StudyConfig, root: str | None, out: Path, device: str)
     make_folder(out)
     text = write_study(out, run_study(config, root, out, device), config)
     print(f"\n{text}\nrows, tables, networks and pictures in {out}, to be read from report.md")
+
+
+def planted(
+    plan: Plan,
+    captions: str | None,
+    clean: str | None,
+    classes: Sequence[str] | None,
+    split_by: str,
+    settings: RenderSettings,
+    out: Path,
+    device: str,
+) -> None:
+    """Run the planted-artefact benchmark; print its table, keep rows, networks and pictures.
+
+    Args:
+        plan: what to do.
+        captions: folder of videos with text; with ``clean`` rendered into ``out`` where None.
+        clean: folder of the same videos without.
+        classes: three where videos are rendered, all of KTH's where not, unless given.
+        split_by: how videos that are not rendered are divided.
+        settings: of rendering.
+        out: folder for all that comes out.
+        device: ``"cpu"`` or ``"cuda"``.
+    """
+    from benchmarks_kth_mad.planted.experiment import run_planted
+    from benchmarks_kth_mad.planted.report import write_planted
+
+    if captions is None or clean is None:
+        actions = check_classes(classes or PLANTED_ACTIONS)
+        folders = {text: out / "rendered" / ("text" if text else "clean") for text in (False, True)}
+        for text, folder in folders.items():
+            render(str(folder), actions, replace(settings, text=text), overwrite=True)
+        footage = Footage(folders[False], folders[True], actions)
+    else:
+        footage = Footage(Path(clean), Path(captions), check_classes(classes), split_by)
+    make_folder(out)
+    report = write_planted(out, run_planted(footage, plan, out, device), plan)
+    print(f"\n{report}\nrows, table, networks and pictures in {out}, to be read from report.md")

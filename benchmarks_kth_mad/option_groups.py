@@ -96,6 +96,13 @@ def add_render(parser: argparse.ArgumentParser, actions: Sequence[str]) -> None:
         default=argparse.SUPPRESS,
         help=f"to render (default: {', '.join(RENDERED_ACTIONS)}; all eight with mad)",
     )
+    parser.add_argument(
+        "--text",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="burn the name of the action in, in red: evidence planted for a network to cheat by, "
+        "with its masks; not with mad",
+    )
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:

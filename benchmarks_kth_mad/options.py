@@ -154,6 +154,9 @@ def build_parser() -> argparse.ArgumentParser:
             "multispectral", "repeat study A: networks trained on infrared, visible or both spectra"
         )
     )
+    _add_planted(
+        add("planted", "train on clips that name their class, and see which methods find the text")
+    )
     _add_boxes(add("boxes", "print the input-cell paper's table of box series beside ours"))
     add_checks(add("checks", "ask every method every check, and tell which checks to trust"))
     add_cards(add("cards", "write a card for every attribution class from the figures of checks"))
@@ -226,6 +229,40 @@ def _change(text: str) -> tuple[list[str], object]:
         return name.split("."), yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: the value is not YAML") from error
+
+
+def _add_planted(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", default="runs/planted", help="folder for all that comes out")
+    parser.add_argument(
+        "--root",
+        help="folder of videos with text and its masks, in KTH's layout; rendered where not given",
+    )
+    parser.add_argument(
+        "--clean",
+        help="folder of the same videos without text, with the sequence file; needed with --root",
+    )
+    parser.add_argument(
+        "--classes", nargs="+", metavar="ACTION", help="default: 3 if rendered, else all of KTH's"
+    )
+    parser.add_argument(
+        "--split-by",
+        choices=("person", "sequence"),
+        default="sequence",
+        help="how --root is divided; what is rendered is divided by person",
+    )
+    parser.add_argument("--persons", type=int, default=24, help="to render")
+    parser.add_argument(
+        "--shown", type=whole_number(1), default=3, help="frames of a clip with text, in a row"
+    )
+    parser.add_argument(
+        "--dilate", type=whole_number(0), default=1, help="pixels to grow the text's mask by"
+    )
+    parser.add_argument("--pictures", type=whole_number(0), default=1, help="clips to draw")
+    add_training(parser)
+    add_attribution(parser)
+    add_device(parser)
+    # the small text is easy once the steps are small
+    parser.set_defaults(frames=8, epochs=12, learning_rate=2e-3, methods=None, samples=200, clips=6)
 
 
 def _add_boxes(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from benchmarks_kth_mad.data.kth_index import (
     read_sequences,
 )
 from benchmarks_kth_mad.data.loading import FrameCache, Starts
-from benchmarks_kth_mad.data.masks import MaskKind, clip_mask, load_masks, mask_file, mask_kinds
+from benchmarks_kth_mad.data.masks import MaskKind, clip_mask, mask_kinds, subsequence_masks
 from benchmarks_kth_mad.data.sampling import (
     DEFAULT_CLIP,
     ClipShape,
@@ -23,7 +23,7 @@ from benchmarks_kth_mad.data.sampling import (
     frame_numbers,
     resize_frames,
 )
-from benchmarks_kth_mad.data.video import Frames, read_frames
+from benchmarks_kth_mad.data.video import Frames, read_as_stored, read_frames
 from benchmarks_kth_mad.errors import BenchmarkError
 
 
@@ -34,7 +34,8 @@ class KTH(Dataset[Item]):
 
     Args:
         root: folder with ``00sequences.txt`` and ``<action>/person01_<action>_d1_uncomp.avi``.
-        clip: shape of the clips. A subsequence too short for it repeats its last frame.
+        clip: shape of the clips. A subsequence too short for it repeats its last frame. Of 3
+            channels, videos that have colours show them, and gray ones are repeated.
         classes: actions; the position of each is its label. All six by default.
         split: ``"train"``, ``"val"``, ``"test"`` or ``"all"``.
         split_by: ``"person"`` is the official protocol; ``"sequence"`` deals the subsequences of
@@ -106,21 +107,15 @@ class KTH(Dataset[Item]):
             BenchmarkError: the set has no such masks, or not for these frames.
         """
         record = self.records[index]
-        path = mask_file(self.root, kind, record.video_name)
-        masks = load_masks(path)
-        if len(masks) <= record.last:
-            raise BenchmarkError(
-                f"{path}: expected at least {record.last + 1} masks, got {len(masks)}; render the "
-                f"set again"
-            )
-        numbers = frame_numbers(record.last - record.first + 1, self.clip)
-        chosen = masks[record.first : record.last + 1][numbers]
-        return clip_mask(chosen, self.clip)
+        masks = subsequence_masks(self.root, kind, record)
+        return clip_mask(masks[frame_numbers(len(masks), self.clip)], self.clip)
 
     def _frames(self, index: int) -> Frames:
         def read() -> Frames:
             record = self.records[index]
-            frames = read_frames(record.path, record.first, record.last)
+            # decoding colours takes longer, so it is done only for clips that show them
+            read_video = read_as_stored if self.clip.channels == 3 else read_frames
+            frames = read_video(record.path, record.first, record.last)
             return resize_frames(frames, self.clip.height, self.clip.width)
 
         return self._cache.fetch(index, read, self.cache_bytes)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks_kth_mad.data.kth_index import Record
 from benchmarks_kth_mad.data.sampling import ClipShape, resize_frames
 from benchmarks_kth_mad.errors import BenchmarkError
 
@@ -19,11 +20,15 @@ MASK_FOLDERS: dict[MaskKind, str] = {
     "span": "span_masks",
     "text": "text_masks",
 }
+STILL_TEXT = "text_masks.npz"
+"""Of footage whose text does not move: a mask (H, W) for each action, whoever acts."""
 
 
 def mask_kinds(root: Path) -> tuple[MaskKind, ...]:
     """The kinds of masks that a set comes with."""
-    return tuple(kind for kind, folder in MASK_FOLDERS.items() if (root / folder).is_dir())
+    kinds = tuple(kind for kind, folder in MASK_FOLDERS.items() if (root / folder).is_dir())
+    still = "text" not in kinds and (root / STILL_TEXT).is_file()
+    return (*kinds, "text") if still else kinds
 
 
 def mask_file(root: Path, kind: MaskKind, name: str) -> Path:
@@ -52,6 +57,38 @@ def load_masks(path: Path) -> np.ndarray:
             return np.unpackbits(file["bits"], axis=-1, count=int(file["width"])).astype(bool)
     except Exception as error:  # zip, numpy and key errors: whatever a damaged file gives
         raise BenchmarkError(f"{path}: not a file of masks; render the set again") from error
+
+
+def subsequence_masks(root: Path, kind: MaskKind, record: Record) -> np.ndarray:
+    """The masks of a subsequence of KTH's layout, bool (T, H, W).
+
+    Raises:
+        BenchmarkError: no such file, not one of masks, or not for these frames.
+    """
+    if kind == "text" and (root / STILL_TEXT).is_file():
+        still = _load_still(root / STILL_TEXT, record.action)
+        return np.repeat(still[None], record.last - record.first + 1, axis=0)
+    path = mask_file(root, kind, record.video_name)
+    masks = load_masks(path)
+    if len(masks) <= record.last:
+        raise BenchmarkError(
+            f"{path}: expected at least {record.last + 1} masks, got {len(masks)}; render the "
+            f"set again"
+        )
+    return masks[record.first : record.last + 1]
+
+
+def _load_still(path: Path, action: str) -> np.ndarray:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            mask = file[action].astype(bool)
+        if mask.ndim != 2:
+            raise ValueError("not a mask of one picture")
+        return mask
+    except Exception as error:  # zip, numpy and key errors: whatever a foreign file gives
+        raise BenchmarkError(
+            f"{path}: expected a mask (height, width) for {action}; fetch the set again"
+        ) from error
 
 
 def clip_mask(masks: np.ndarray, clip: ClipShape) -> Tensor:

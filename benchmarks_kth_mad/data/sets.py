@@ -2,13 +2,14 @@
 
 from typing import TypeAlias
 
+from benchmarks_kth_mad.data.captioned import Captioned
 from benchmarks_kth_mad.data.item import inputs_of
 from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.data.mad import MAD
 from benchmarks_kth_mad.errors import BenchmarkError
 
-ActionSet: TypeAlias = KTH | MAD
-"""Labelled clips of persons; whichever it is, it has classes, records, and masks if rendered."""
+ActionSet: TypeAlias = KTH | MAD | Captioned
+"""Labelled clips of persons; whichever it is, it has classes, records, and masks where something is known."""
 _GIVES = {1: "one clip", 2: "the visible and the infrared clip of a scene (spectrum paired)"}
 
 

@@ -33,18 +33,31 @@ def read_frames(path: Path, first: int, last: int, color: bool = False) -> Frame
         ValueError: not ``0 <= first <= last``.
         BenchmarkError: the file is missing, is no video, or ends or breaks before ``last``.
     """
-    if not 0 <= first <= last:
-        raise ValueError(f"frames: expected 0 <= first <= last, got first={first}, last={last}")
-    if not path.is_file():
-        raise BenchmarkError(f"{path}: no such video; check the path, or fetch the data set")
     pixel_format = "rgb24" if color else "gray"
     return np.stack(
-        [
-            frame.to_ndarray(format=pixel_format)
-            for number, frame in enumerate(_decode(path, last))
-            if number >= first
-        ]
+        [frame.to_ndarray(format=pixel_format) for frame in _between(path, first, last)]
     )
+
+
+def read_as_stored(path: Path, first: int, last: int) -> Frames:
+    """Decode frames as `read_frames` does, in colour only where one of them has any.
+
+    The pixels decide, not the file's format: KTH's own videos are gray in a format for colours.
+
+    Returns:
+        uint8 (T, H, W, 3) in RGB, or the (T, H, W) of `read_frames` where all channels are equal.
+
+    Raises:
+        ValueError: as `read_frames`.
+        BenchmarkError: as `read_frames`.
+    """
+    gray, color = [], []
+    for frame in _between(path, first, last):
+        gray.append(frame.to_ndarray(format="gray"))
+        color.append(frame.to_ndarray(format="rgb24"))
+    if all((frame == frame[..., :1]).all() for frame in color):
+        return np.stack(gray)
+    return np.stack(color)
 
 
 def write_video(path: Path, frames: Frames, fps: int = 25) -> None:
@@ -71,6 +84,17 @@ def write_video(path: Path, frames: Frames, fps: int = 25) -> None:
             picture = av.VideoFrame.from_ndarray(frame, format="gray" if gray else "rgb24")
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
+
+
+def _between(path: Path, first: int, last: int) -> Iterator[av.VideoFrame]:
+    """Frames first..last, which the caller turns into arrays before it asks for the next."""
+    if not 0 <= first <= last:
+        raise ValueError(f"frames: expected 0 <= first <= last, got first={first}, last={last}")
+    if not path.is_file():
+        raise BenchmarkError(f"{path}: no such video; check the path, or fetch the data set")
+    for number, frame in enumerate(_decode(path, last)):
+        if number >= first:
+            yield frame
 
 
 def _decode(path: Path, last: int) -> Iterator[av.VideoFrame]:

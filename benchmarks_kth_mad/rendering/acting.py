@@ -52,6 +52,7 @@ class RenderSettings:
         seed: the same seed renders the same set; a person looks the same in any subset.
         span: act in so many frames only, one after the other, and stand still in the others, which
             tell nothing of the action; see `draw_span` for where. By default in all of them.
+        text: the action's name is burned in, in red; see `benchmarks_kth_mad.data.captions`.
     """
 
     persons: int = 24
@@ -62,6 +63,7 @@ class RenderSettings:
     width: int = 160
     seed: int = 0
     span: int | None = None
+    text: bool = False
 
     def __post_init__(self) -> None:
         least = {"persons": 3, "sequences": 1, "frames": 4, "height": 24, "width": 32, "seed": 0}

@@ -7,6 +7,7 @@ with which he acts; and, where asked for, of the only frames in which he does.
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from benchmarks_kth_mad.data.captions import burn_in, caption_of
 from benchmarks_kth_mad.data.kth_index import SEQUENCE_FILE, Video, check_classes
 from benchmarks_kth_mad.data.masks import mask_file, save_masks
 from benchmarks_kth_mad.data.video import write_video
@@ -59,9 +60,14 @@ def _render_into(
         rendered = render_video(action, person, scenario, settings)
         video = Video(action, person, scenario, rendered.ranges)
         video.path(folder).parent.mkdir(exist_ok=True)
-        write_video(video.path(folder), rendered.frames, FPS)
-        for kind, masks in rendered.masks.items():
-            save_masks(mask_file(folder, kind, video.name), masks)
+        frames, masks = rendered.frames, dict(rendered.masks)
+        if settings.text:
+            size = settings.height, settings.width
+            caption = caption_of(action, size, [settings.seed, person, scenario])
+            frames, masks["text"] = burn_in(frames, caption)
+        write_video(video.path(folder), frames, FPS)
+        for kind, one in masks.items():
+            save_masks(mask_file(folder, kind, video.name), one)
         videos.append(video)
         if progress is not None:
             progress(len(videos), total)
