@@ -181,7 +181,7 @@ def predicted(model: VideoClassifier, clips: Clips) -> Tensor:
 def by_turns(dataset: ActionSet, n_clips: int) -> list[int]:
     """So many clips, by turns of another class and another person, so that few speak for many."""
     by_class: dict[int, dict[str, list[int]]] = {}
-    for place in range(len(dataset)):
+    for place in range(len(dataset.records)):
         record = dataset.records[place]
         by_class.setdefault(record.label, {}).setdefault(record.group, []).append(place)
     turns = []

@@ -117,7 +117,7 @@ def test_gray_videos_are_read_as_ever_by_clips_of_three_channels(sets) -> None:
 
 def test_clips_of_three_channels_show_colours(sets) -> None:
     data = KTH(sets[True], ClipShape(4, 60, 80), CLASSES, "test")
-    assert data.mask_kinds == ("actor", "text")
+    assert data.mask_kinds == ("actor", "limb", "text")
     for index in range(len(data)):
         clip, mask = data[index]["clip"], data.mask(index, "text")
         red = clip[0] - clip[1]
