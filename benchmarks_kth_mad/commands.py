@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
+from benchmarks_kth_mad.choice import spread_over_classes
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import (
@@ -16,7 +17,6 @@ from benchmarks_kth_mad.evaluation import (
     measure,
     save_curves,
     save_explained,
-    spread_over_classes,
 )
 from benchmarks_kth_mad.evaluation import predict as predict_clips
 from benchmarks_kth_mad.files import make_folder, whole_file

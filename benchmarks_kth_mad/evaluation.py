@@ -118,7 +118,7 @@ def explain(
         dataset: of its classes and clip shape.
         methods: names; see `benchmarks_kth_mad.methods`.
         options: of the methods.
-        chosen: which clips, by their place in the data set; see `spread_over_classes`.
+        chosen: which clips, by their place in the data set; see `benchmarks_kth_mad.choice`.
         device: where to compute.
 
     Returns:
@@ -146,21 +146,9 @@ def explain(
     )
 
 
-def spread_over_classes(dataset: ActionSet, n_clips: int) -> list[int]:
-    """So many clips of a data set, spread evenly over classes and over the set; all if it has fewer."""
-    by_class = sorted(range(len(dataset)), key=lambda index: dataset.records[index].label)
-    return [by_class[place] for place in spread_evenly(len(dataset), n_clips)]
-
-
 def to_device(clips: Clips, device: str) -> Clips:
     """The same clips, there."""
     return tuple(clip.to(device) for clip in clips)
-
-
-def spread_evenly(available: int, wanted: int) -> list[int]:
-    """Indices of so many of the available, spread evenly; of all where there are fewer."""
-    count = min(available, wanted)
-    return [index * available // count for index in range(count)]
 
 
 def save_explained(run: Run, explained: Explained) -> None:

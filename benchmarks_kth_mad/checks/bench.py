@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks_kth_mad.choice import by_turns
 from benchmarks_kth_mad.data.item import batch_of
 from benchmarks_kth_mad.data.masks import MaskKind
 from benchmarks_kth_mad.data.sets import ActionSet, check_inputs
@@ -176,23 +177,6 @@ def predicted(model: VideoClassifier, clips: Clips) -> Tensor:
         batches = zip(*(clip.split(_BATCH) for clip in clips), strict=True)
         found = torch.cat([model(*batch).argmax(1) for batch in batches])
     return found.clone()
-
-
-def by_turns(dataset: ActionSet, n_clips: int) -> list[int]:
-    """So many clips, by turns of another class and another person, so that few speak for many."""
-    by_class: dict[int, dict[str, list[int]]] = {}
-    for place in range(len(dataset.records)):
-        record = dataset.records[place]
-        by_class.setdefault(record.label, {}).setdefault(record.group, []).append(place)
-    turns = []
-    for number, label in enumerate(sorted(by_class)):
-        groups = [by_class[label][name] for name in sorted(by_class[label])]
-        for start, places in enumerate(groups):
-            turn = (start - number) % len(groups)
-            turns += [
-                (turn + len(groups) * again, label, place) for again, place in enumerate(places)
-            ]
-    return [place for _, _, place in sorted(turns)[:n_clips]]
 
 
 def _pairs(dataset: ActionSet, n_clips: int) -> list[tuple[int, int]]:

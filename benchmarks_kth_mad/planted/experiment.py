@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from benchmarks_kth_mad.choice import by_turns
 from benchmarks_kth_mad.data.captioned import Captioned, Words
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import Explained, explain
@@ -15,9 +16,9 @@ from benchmarks_kth_mad.methods import METHODS, above_zero
 from benchmarks_kth_mad.models import Checkpoint
 from benchmarks_kth_mad.planted.plan import Footage, Plan
 from benchmarks_kth_mad.planted.reading import Reading, reading_of, require_reading
-from benchmarks_kth_mad.planted.scores import energy_in_frames, grown, pointing, voxel_auc
+from benchmarks_kth_mad.planted.scores import energy_in_frames, grown, voxel_auc
 from benchmarks_kth_mad.training import train
-from captum_video.metrics import energy_in_mask
+from captum_video.metrics import energy_in_mask, pointing
 
 TEXT, CLEAN = "text", "clean"
 """What a network was trained on."""
@@ -117,7 +118,7 @@ def score_rows(
             "area": masks.double().mean((1, 2, 3)),
             "time energy": energy_in_frames(maps, shown),
             "time area": shown.double().mean(1),
-            "pointing": pointing(maps, masks),
+            "pointing": pointing(maps[:, None], masks[:, None]),
             "auc": voxel_auc(maps, masks),
         }
         parts.append(
@@ -133,20 +134,6 @@ def score_rows(
             )
         )
     return pd.concat(parts, ignore_index=True)
-
-
-def by_turns(dataset: Captioned, n_clips: int) -> list[int]:
-    """So many clips, every time of another person and another class as far as there are any."""
-    persons = sorted({record.person for record in dataset.records})
-    turns: dict[tuple[int, int], int] = {}
-    order = []
-    for index, record in enumerate(dataset.records):
-        number = persons.index(record.person)
-        key = (record.person, record.label)
-        turns[key] = turns.get(key, 0) + 1
-        away = (record.label - number) % len(dataset.classes)
-        order.append((turns[key], away, number, index))
-    return [index for *_, index in sorted(order)[:n_clips]]
 
 
 def _trained(

@@ -1,4 +1,4 @@
-"""How far a map names a place that is known: energy, ranking, pointing, in space and in time."""
+"""How far a map names a place that is known: energy and ranking, in space and in time."""
 
 import torch
 from torch import Tensor
@@ -27,16 +27,6 @@ def grown(masks: Tensor, pixels: int) -> Tensor:
 def energy_in_frames(maps: Tensor, shown: Tensor) -> Tensor:
     """Share of the positive energy of maps (N, T, H, W) in the frames shown (N, T): (N,)."""
     return energy_in_mask(maps, shown[:, :, None, None])
-
-
-def pointing(maps: Tensor, masks: Tensor) -> Tensor:
-    """Whether the largest value lies in the mask, 1 or 0; of a tie, the share that does: (N,).
-
-    A constant map, whose every value is the largest, has the mask's area.
-    """
-    flat, inside = maps.double().flatten(1), masks.flatten(1)
-    largest = flat == flat.amax(1, keepdim=True)
-    return (largest & inside).sum(1) / largest.sum(1)
 
 
 def voxel_auc(maps: Tensor, masks: Tensor) -> Tensor:

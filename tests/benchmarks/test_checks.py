@@ -10,13 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks_kth_mad.checks.bench import Answer, Bench, Settings, applicable_methods, by_turns
+from benchmarks_kth_mad.checks.bench import Answer, Bench, Settings, applicable_methods
 from benchmarks_kth_mad.checks.catalogue import CHECKS, KINDS
 from benchmarks_kth_mad.checks.costs import PLAIN, HeldBytes, cost_table, counted_passes
 from benchmarks_kth_mad.checks.experiment import COLUMNS, Plan
 from benchmarks_kth_mad.checks.planted import planted_rows
 from benchmarks_kth_mad.checks.tables import THEMES, themed_tables
 from benchmarks_kth_mad.checks.verdicts import reliability_table, summary
+from benchmarks_kth_mad.choice import by_turns
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.intervals import bootstrap_difference, bootstrap_mean
 from benchmarks_kth_mad.methods import METHODS, Options

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
+from benchmarks_kth_mad.choice import spread_over_classes
 from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
@@ -19,7 +20,6 @@ from benchmarks_kth_mad.evaluation import (
     predict,
     save_curves,
     save_explained,
-    spread_over_classes,
 )
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models import Checkpoint, build_model

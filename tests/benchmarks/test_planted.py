@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from benchmarks_kth_mad.choice import by_turns
 from benchmarks_kth_mad.cli import main
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
@@ -19,11 +20,11 @@ from benchmarks_kth_mad.intervals import Interval
 from benchmarks_kth_mad.methods import METHODS, Options
 from benchmarks_kth_mad.models import Checkpoint, VideoClassifier
 from benchmarks_kth_mad.planted import reading
-from benchmarks_kth_mad.planted.experiment import by_turns, explain_all, score_rows
+from benchmarks_kth_mad.planted.experiment import explain_all, score_rows
 from benchmarks_kth_mad.planted.plan import Footage, Plan
 from benchmarks_kth_mad.planted.reading import Reading, reading_of, require_reading
 from benchmarks_kth_mad.planted.report import summary, verdict
-from benchmarks_kth_mad.planted.scores import energy_in_frames, grown, pointing, voxel_auc
+from benchmarks_kth_mad.planted.scores import energy_in_frames, grown, voxel_auc
 from benchmarks_kth_mad.rendering.acting import RenderSettings
 from benchmarks_kth_mad.rendering.render import render_kth
 
@@ -201,12 +202,6 @@ def test_masks_grow_over_space_and_not_over_time(
     found = grown(masks, pixels)
     assert found[0].tolist() == [oracles.grown(frame.tolist(), pixels) for frame in masks[0]]
     assert torch.equal(grown(masks, 0), masks)
-
-
-def test_pointing_of_peaks_ties_and_constants() -> None:
-    mask = torch.tensor([True, True, False, False]).expand(3, 4).reshape(3, 1, 1, 4)
-    maps = torch.tensor([[0.0, 3, 1, 2], [3, 0, 3, 3], [1, 1, 1, 1]]).view(3, 1, 1, 4)
-    assert pointing(maps, mask).tolist() == pytest.approx([1, 1 / 3, 1 / 2])
 
 
 def test_energy_in_frames_counts_positive_energy_of_whole_frames() -> None:
