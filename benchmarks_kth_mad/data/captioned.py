@@ -23,11 +23,14 @@ from benchmarks_kth_mad.data.sampling import clip_tensor, frame_numbers, resize_
 from benchmarks_kth_mad.data.video import Frames, read_as_stored
 from benchmarks_kth_mad.errors import BenchmarkError
 
+_TINTED = 12  # gray levels between the channels of a pixel, from which on it is text
 Words: TypeAlias = Literal["own", "every", "none"]
 
 
 class Captioned(Dataset[Item]):
     """Clips without text, onto which the text of the same footage with text is pasted by its mask.
+
+    What is pasted are the pixels of the mask that have a colour, for the footage itself is gray.
 
     So nothing but the text differs between a clip that says its class, one that says another, and
     one that says nothing: also in real footage, whose text was not ours to draw. The text of another
@@ -172,7 +175,9 @@ class Captioned(Dataset[Item]):
                 f"{sizes[1]} and {sizes[2]}"
             )
         texts, masks = _as_long(texts, len(frames)), _as_long(masks, len(frames))
-        return np.where(masks[..., None], texts, frames)
+        # a mask of real text is generous: what is gray in it belongs to another actor
+        tinted = texts.max(-1) - texts.min(-1) > _TINTED
+        return np.where((masks & tinted)[..., None], texts, frames)
 
     def _donor(self, place: int, word: int) -> Record:
         """The subsequence whose text names a class; the clip's own, where that is its own."""

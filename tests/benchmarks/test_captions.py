@@ -162,7 +162,8 @@ def test_text_is_shown_where_and_when_the_mask_says(sets) -> None:
         assert shown.sum() == 2
         assert torch.equal(mask.any(-1).any(-1), shown)
         assert torch.equal(mask[shown], written.mask(index, "text")[shown])
-        assert torch.equal(clip[:, shown], written[index]["clip"][:, shown])
+        # the palest rims of the letters are left out
+        assert (clip - written[index]["clip"])[:, shown].abs().max() < 0.05
         assert torch.equal(clip[:, ~shown], plain[index]["clip"][:, ~shown])
 
 
