@@ -78,7 +78,7 @@ def run_planted(footage: Footage, plan: Plan, out: Path, device: str) -> Outcome
     table.insert(0, "trained on", table.pop("trained on"))
     with whole_file(out / "rows.csv") as path:
         table.to_csv(path, index=False)
-    masks = _masks(shown, chosen[: plan.pictures], plan.dilate)[:, None]
+    masks = _masks(shown, chosen, plan.dilate)[: plan.pictures, None]
     persons = table["person"].nunique()
     return Outcome(table, readings, drawn, masks, left_out, persons, unseen)
 
