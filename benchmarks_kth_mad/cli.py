@@ -9,12 +9,11 @@ from typing import Any
 
 from benchmarks_kth_mad import commands, experiments
 from benchmarks_kth_mad.boxes.training import BoxRecipe
-from benchmarks_kth_mad.data.acting import RenderSettings
-from benchmarks_kth_mad.data.exertions import MAD_ACTIONS
+from benchmarks_kth_mad.cards import command as cards
+from benchmarks_kth_mad.checks import command as checks
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.mad_index import read_classes
 from benchmarks_kth_mad.data.sampling import ClipShape
-from benchmarks_kth_mad.data.thermal import MADSettings
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS, load_foreign_checkpoint
@@ -22,6 +21,9 @@ from benchmarks_kth_mad.multispectral.config import load_config
 from benchmarks_kth_mad.option_groups import RENDERED_ACTIONS
 from benchmarks_kth_mad.options import build_parser
 from benchmarks_kth_mad.planted.plan import Plan
+from benchmarks_kth_mad.rendering.acting import RenderSettings
+from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
+from benchmarks_kth_mad.rendering.thermal import MADSettings
 from benchmarks_kth_mad.runs import Run, Source
 from benchmarks_kth_mad.training import Recipe, resolve_device
 
@@ -107,6 +109,10 @@ def _methods(options: argparse.Namespace) -> Options:
 
 def _render(options: argparse.Namespace) -> None:
     if options.layout == "mad":
+        if "span" in options:
+            raise BenchmarkError(
+                "--span is for --layout kth; in mad's scenes people act throughout"
+            )
         if "text" in vars(options):
             raise BenchmarkError("--text: burned into KTH's layout only, not with --layout mad")
         actions: Sequence[str] = vars(options).get("actions", MAD_ACTIONS)
@@ -120,7 +126,7 @@ def _render(options: argparse.Namespace) -> None:
 def _render_numbers(options: argparse.Namespace) -> dict[str, Any]:
     """The numbers that were given, by the names of the settings, which know the others."""
     fields_of = {"sequence_frames": "frames", "video_width": "width"}
-    names = ("persons", "sequences", "sequence_frames", "video_width", "seed", "text")
+    names = ("persons", "sequences", "sequence_frames", "video_width", "seed", "span", "text")
     given = vars(options)
     return {fields_of.get(name, name): given[name] for name in names if name in given}
 
@@ -317,5 +323,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "convergence": _convergence,
     "multispectral": _multispectral,
     "boxes": _boxes,
+    "checks": checks.run_command,
+    "cards": cards.run_command,
     "planted": _planted,
 }

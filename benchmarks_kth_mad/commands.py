@@ -5,11 +5,7 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from benchmarks_kth_mad.data.acting import RenderSettings
-from benchmarks_kth_mad.data.render import render_kth
-from benchmarks_kth_mad.data.render_mad import render_mad
 from benchmarks_kth_mad.data.sampling import ClipShape
-from benchmarks_kth_mad.data.thermal import MADSettings
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import (
     Unit,
@@ -26,6 +22,10 @@ from benchmarks_kth_mad.evaluation import predict as predict_clips
 from benchmarks_kth_mad.files import make_folder, whole_file
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models import Checkpoint, Settings, load_checkpoint, save_checkpoint
+from benchmarks_kth_mad.rendering.acting import RenderSettings
+from benchmarks_kth_mad.rendering.render import render_kth
+from benchmarks_kth_mad.rendering.render_mad import render_mad
+from benchmarks_kth_mad.rendering.thermal import MADSettings
 from benchmarks_kth_mad.runs import Manifest, Run, Source, require
 from benchmarks_kth_mad.training import Recipe
 from benchmarks_kth_mad.training import train as train_model

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import pandas as pd
 import torch
@@ -15,12 +15,14 @@ from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.files import whole_file
 from benchmarks_kth_mad.methods import BASELINES, Clips, Options, attribute
 from benchmarks_kth_mad.models import Checkpoint
+from benchmarks_kth_mad.places import patches_of
 from benchmarks_kth_mad.runs import Run, require
 from captum_video import Curve
 from captum_video.metrics import Deletion, Insertion
 
 METRICS = {"insertion": Insertion, "deletion": Deletion}
-Unit = Literal["voxel", "cell", "frame"]
+Unit = Literal["voxel", "cell", "frame", "segment", "superpixel"]
+UNITS: tuple[Unit, ...] = get_args(Unit)
 _COLUMNS = ["metric", "method", "clip", "label", "explained", "baseline", "unit", "area"]
 
 
@@ -234,12 +236,14 @@ def measure(
 
     With ``compat="icpr2022"`` an area is taken over the number of the step, as the code of that
     study did, and not over the share of units: it is as many times larger as there are steps.
+    Superpixels are those of each clip, the same for every map; see `benchmarks_kth_mad.places`.
 
     Returns:
         One row per metric, method and clip, with the area; and the curves by metric and method.
     """
     model = checkpoint.model.to(device)
     clips, targets = to_device(explained.clips, device), explained.targets.to(device)
+    patches = patches_of(explained.clips) if unit == "superpixel" else None
     rows: list[dict[str, object]] = []
     curves: dict[str, dict[str, Curve]] = {}
     pairs = [(metric, method) for metric in dict.fromkeys(metrics) for method in explained.maps]
@@ -247,13 +251,19 @@ def measure(
         if metric not in METRICS:
             raise BenchmarkError(f"metric {metric!r}: expected one of {', '.join(METRICS)}")
         try:
-            game = METRICS[metric](model, unit=unit, n_steps=n_steps, baselines=BASELINES[baseline])
-            curve = game.evaluate(clips, to_device(explained.maps[method], device), targets)
+            game = METRICS[metric](
+                model,
+                unit="voxel" if unit == "superpixel" else unit,
+                n_steps=n_steps,
+                baselines=BASELINES[baseline],
+            )
+            maps = to_device(explained.maps[method], device)
+            curve = game.evaluate(clips, maps, targets, feature_mask=patches)
         except ValueError as error:
             raise BenchmarkError(f"{metric}: {error}") from error
         curve = replace(curve, fractions=curve.fractions.cpu(), scores=curve.scores.cpu())
         curves.setdefault(metric, {})[method] = curve
-        unit_of_area = len(curve.fractions) - 1 if compat == "icpr2022" else 1
+        unit_of_area = curve.fractions.shape[-1] - 1 if compat == "icpr2022" else 1
         areas = curve.area * unit_of_area
         for name, label, target, area in zip(
             explained.names, explained.labels, explained.targets, areas, strict=True

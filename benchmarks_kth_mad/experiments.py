@@ -10,13 +10,13 @@ from tqdm import tqdm
 
 from benchmarks_kth_mad.boxes.networks import NETWORKS, Sizes
 from benchmarks_kth_mad.commands import checkpoint_of, render
-from benchmarks_kth_mad.data.acting import RenderSettings
-from benchmarks_kth_mad.data.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.data.kth_index import check_classes
 from benchmarks_kth_mad.evaluation import load_explained, spread_evenly
 from benchmarks_kth_mad.files import make_folder
 from benchmarks_kth_mad.multispectral.config import StudyConfig
 from benchmarks_kth_mad.planted.plan import Footage, Plan
+from benchmarks_kth_mad.rendering.acting import RenderSettings
+from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.runs import Run
 
 PLANTED_ACTIONS = ("boxing", "handclapping", "walking")

@@ -100,6 +100,15 @@ def bootstrap_difference(
     return bootstrap_mean(ours - theirs, confidence, n_resamples, seed)
 
 
+def in_words(interval: Interval, persons: int, signed: bool = False) -> str:
+    """A mean with its bounds, where more persons than one make some."""
+    form = "+.3f" if signed else ".3f"
+    mean = f"{interval.mean:{form}}"
+    if persons < 2:
+        return mean
+    return f"{mean} ({interval.low:{form}} to {interval.high:{form}})"
+
+
 def _numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.ndim != 1 or not len(numbers):

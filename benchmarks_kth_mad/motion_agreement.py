@@ -3,33 +3,17 @@
 import pandas as pd
 from torch import Tensor
 
-from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import Explained
 from benchmarks_kth_mad.intervals import bootstrap_difference, bootstrap_mean
-from captum_video.flow import DIS, Farneback, optical_flow
+from benchmarks_kth_mad.places import flow_of_clips
 from captum_video.metrics import flow_agreement
 
-FLOWS = ("farneback", "dis")
-STUDY_HEIGHT = 120
 MEASURES = ("correlation", "energy")
 
 
 def flow_of(explained: Explained, name: str) -> Tensor:
-    """Optical flow (N, 2, T, H, W) of the clips that were explained.
-
-    Farneback's window covers the share of the frame that study B's 15 of 120 pixels did.
-
-    Raises:
-        BenchmarkError: an unknown estimator, or clips that it can not take.
-    """
-    if name not in FLOWS:
-        raise BenchmarkError(f"flow {name!r}: expected one of {', '.join(FLOWS)}")
-    clips, _ = explained.of_only_input()
-    window = max(5, round(Farneback().winsize * clips.shape[3] / STUDY_HEIGHT))
-    try:
-        return optical_flow(clips, Farneback(winsize=window) if name == "farneback" else DIS())
-    except ValueError as error:
-        raise BenchmarkError(f"flow {name}: {error}") from error
+    """Optical flow (N, 2, T, H, W) of the clips that were explained."""
+    return flow_of_clips(explained.of_only_input()[0], name)
 
 
 def agreement_rows(explained: Explained, magnitude: Tensor, threshold: float) -> pd.DataFrame:

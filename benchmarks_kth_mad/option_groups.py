@@ -4,14 +4,14 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 
-from benchmarks_kth_mad.data.acting import RenderSettings
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.mad_index import SPECTRA
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP, ClipShape
-from benchmarks_kth_mad.data.thermal import MADSettings
-from benchmarks_kth_mad.evaluation import METRICS
+from benchmarks_kth_mad.evaluation import METRICS, UNITS
 from benchmarks_kth_mad.methods import BASELINES, DEFAULT_METHODS, METHODS, Options
 from benchmarks_kth_mad.models import MODELS
+from benchmarks_kth_mad.rendering.acting import RenderSettings
+from benchmarks_kth_mad.rendering.thermal import MADSettings
 from benchmarks_kth_mad.training import Recipe
 
 RENDERED_ACTIONS = ("boxing", "handwaving", "running", "walking")
@@ -81,6 +81,14 @@ def add_render(parser: argparse.ArgumentParser, actions: Sequence[str]) -> None:
             f"--{name}", type=int, default=argparse.SUPPRESS, help=f"{text} {default}"
         )
     parser.add_argument(
+        "--span",
+        type=int,
+        metavar="FRAMES",
+        default=argparse.SUPPRESS,
+        help="of a sequence in which the actor acts, somewhere in its middle two thirds; in the others "
+        "he stands still, and so tells nothing of the action (default: acts in all; not with mad)",
+    )
+    parser.add_argument(
         "--actions",
         nargs="+",
         metavar="ACTION",
@@ -142,7 +150,13 @@ def add_attribution(parser: argparse.ArgumentParser) -> None:
 def add_metrics(parser: argparse.ArgumentParser) -> None:
     """How maps are measured."""
     parser.add_argument("--metrics", nargs="+", choices=list(METRICS), default=list(METRICS))
-    parser.add_argument("--unit", choices=("voxel", "cell", "frame"), default="voxel")
+    parser.add_argument(
+        "--unit",
+        choices=UNITS,
+        default="voxel",
+        help="what comes in or goes at once; a segment is four frames, superpixels are about 200 "
+        "patches of a clip",
+    )
     parser.add_argument(
         "--steps", type=whole_number(1), default=50, help="of insertion and deletion"
     )

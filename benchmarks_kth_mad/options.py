@@ -9,13 +9,13 @@ import yaml
 from benchmarks_kth_mad.boxes.networks import NETWORKS
 from benchmarks_kth_mad.boxes.series import LAYOUTS
 from benchmarks_kth_mad.boxes.training import BoxRecipe
-from benchmarks_kth_mad.data.exertions import MAD_ACTIONS
+from benchmarks_kth_mad.cards.command import add_cards
+from benchmarks_kth_mad.checks.command import add_checks
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP
 from benchmarks_kth_mad.methods import COMPAT
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS
 from benchmarks_kth_mad.models.study_checkpoints import STUDY_MEAN, STUDY_STD
-from benchmarks_kth_mad.motion_agreement import FLOWS
 from benchmarks_kth_mad.multispectral.config import presets
 from benchmarks_kth_mad.option_groups import (
     add_attribution,
@@ -28,6 +28,8 @@ from benchmarks_kth_mad.option_groups import (
     add_training,
     whole_number,
 )
+from benchmarks_kth_mad.places import FLOWS
+from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
 
 
 class _Parser(argparse.ArgumentParser):
@@ -55,7 +57,9 @@ def build_parser() -> argparse.ArgumentParser:
         one.add_argument("--seed", type=whole_number(0), default=0, help="of everything random")
         return one
 
-    render = add("render", "write a synthetic set in a real set's file layout, with actor masks")
+    render = add(
+        "render", "write a synthetic set in a real set's file layout, with masks of the actor"
+    )
     render.add_argument("--root", required=True, help="folder to write")
     render.add_argument("--overwrite", action="store_true", help="replace what is there")
     render.add_argument(
@@ -154,6 +158,8 @@ def build_parser() -> argparse.ArgumentParser:
         add("planted", "train on clips that name their class, and see which methods find the text")
     )
     _add_boxes(add("boxes", "print the input-cell paper's table of box series beside ours"))
+    add_checks(add("checks", "ask every method every check, and tell which checks to trust"))
+    add_cards(add("cards", "write a card for every attribution class from the figures of checks"))
     return parser
 
 

@@ -11,7 +11,13 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     ["captum_video._version", "captum_video.modes"],
     ["captum_video.clips", "captum_video._captum", "captum_video.curves"],
-    ["captum_video.baselines", "captum_video.flow", "captum_video.masks", "captum_video.nn"],
+    [
+        "captum_video.baselines",
+        "captum_video.flow",
+        "captum_video.masks",
+        "captum_video.nn",
+        "captum_video.regions",
+    ],
     ["captum_video.perturb"],
     ["captum_video.attr", "captum_video.metrics", "captum_video.visualization"],
 ]
@@ -81,9 +87,15 @@ def test_library_never_imports_the_benchmark():
         assert not any(n.split(".")[0] == "benchmarks_kth_mad" for n in imports_of(file)), file
 
 
+def test_reading_a_set_needs_no_renderer():
+    for file in (ROOT / "benchmarks_kth_mad" / "data").glob("*.py"):
+        reached = {n for n in imports_of(file) if n.startswith("benchmarks_kth_mad.rendering")}
+        assert not reached, f"{file}: {reached}"
+
+
 def test_import_stays_light():
-    heavy = ("kornia", "av", "cv2", "lightning", "pandas", "torchvision")
-    code = f"import captum_video.attr, captum_video.flow, captum_video.metrics, sys; print([m for m in {heavy} if m in sys.modules])"
+    heavy = ("kornia", "av", "cv2", "lightning", "pandas", "skimage", "torchvision")
+    code = f"import captum_video.attr, captum_video.flow, captum_video.metrics, captum_video.regions, sys; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     before = subprocess.run(
         [

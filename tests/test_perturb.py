@@ -108,6 +108,16 @@ def test_streams_of_different_length_per_clip():
         (1, 4, 5),
         (2, 0, 1),
     ]
+    scores = perturbed_scores(
+        lambda x: x.sum((1, 2, 3, 4)), (clip,), (clip * 0,), masks, layout=CANONICAL
+    )
+    assert scores.isnan().sum(1).tolist() == [3, 0, 4]
+    for row, ((one,), x) in zip(scores, zip(masks, clip, strict=True), strict=True):
+        torch.testing.assert_close(row[: len(one)], (one[:] * x).sum((1, 2, 3, 4)))
+    with pytest.raises(ValueError, match="finite scores"):
+        perturbed_scores(
+            lambda x: x.sum((1, 2, 3, 4)) / 0, (clip,), (clip * 0,), masks, layout=CANONICAL
+        )
 
 
 def test_end_points_are_exact():

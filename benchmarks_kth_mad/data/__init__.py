@@ -1,1 +1,1 @@
-"""Action clips: the KTH and the multispectral set, decoding, and renderers that write their layouts."""
+"""Action clips: the KTH and the multispectral set, their index, decoding and sampling."""

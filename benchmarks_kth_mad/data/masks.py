@@ -12,7 +12,8 @@ from benchmarks_kth_mad.data.sampling import ClipShape, resize_frames
 from benchmarks_kth_mad.errors import BenchmarkError
 
 MaskKind: TypeAlias = Literal["actor", "limb", "span", "text"]
-"""The actor; what moves of him; the frames in which he acts; a text that was burned in."""
+"""The actor; the limbs with which he acts, where they are seen; all of the frames in which he acts; a
+text that was burned in."""
 MASK_FOLDERS: dict[MaskKind, str] = {
     "actor": "masks",
     "limb": "limb_masks",

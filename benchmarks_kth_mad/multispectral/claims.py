@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks_kth_mad.intervals import Interval, bootstrap_mean
+from benchmarks_kth_mad.intervals import Interval, bootstrap_mean, in_words
 from benchmarks_kth_mad.multispectral.config import StudyConfig
 from benchmarks_kth_mad.multispectral.experiment import CELL, PAIRED
 from benchmarks_kth_mad.multispectral.rows import ACTOR, HALF
-from benchmarks_kth_mad.multispectral.tables import ACCURACY, by_person, in_words
+from benchmarks_kth_mad.multispectral.tables import ACCURACY, by_person
 
 POOLED = "IRTV"
 CLAIMS = {

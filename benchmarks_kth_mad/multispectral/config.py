@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import yaml
 
 from benchmarks_kth_mad.data.sampling import ClipShape
-from benchmarks_kth_mad.data.thermal import MADSettings
 from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.evaluation import METRICS, Unit
+from benchmarks_kth_mad.evaluation import METRICS, UNITS, Unit
 from benchmarks_kth_mad.methods import BASELINES, COMPAT, METHODS, Options
 from benchmarks_kth_mad.models import MODELS, Settings
+from benchmarks_kth_mad.rendering.thermal import MADSettings
 from benchmarks_kth_mad.training import Recipe
 
 SPECTRA = ("IR", "TV")
@@ -61,7 +61,7 @@ class MapPlan:
             if not isinstance(value, int) or value < least:
                 raise BenchmarkError(f"maps {name}: expected at least {least}, got {value!r}")
         _check("maps baseline", [self.baseline], BASELINES)
-        _check("maps unit", [self.unit], ("voxel", "cell", "frame"))
+        _check("maps unit", [self.unit], UNITS)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from benchmarks_kth_mad.intervals import Interval, bootstrap_mean
+from benchmarks_kth_mad.intervals import Interval, bootstrap_mean, in_words
 from benchmarks_kth_mad.multispectral.experiment import CELL, PAIRED
 from benchmarks_kth_mad.multispectral.rows import ACTOR, HALF
 
@@ -59,15 +59,6 @@ def modality_table(means: pd.DataFrame) -> pd.DataFrame:
     kinds = ("Shapley", "ablation")
     found = means[(means["tested on"] == PAIRED) & means["measure"].str.startswith(kinds)]
     return _wide(found, ["network"], "measure")
-
-
-def in_words(interval: Interval, persons: int, signed: bool = False) -> str:
-    """A mean with its bounds, where more persons than one make some."""
-    form = "+.3f" if signed else ".3f"
-    mean = f"{interval.mean:{form}}"
-    if persons < 2:
-        return mean
-    return f"{mean} ({interval.low:{form}} to {interval.high:{form}})"
 
 
 def _wide(means: pd.DataFrame, index: list[str], column: str) -> pd.DataFrame:

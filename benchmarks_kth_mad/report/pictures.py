@@ -43,7 +43,7 @@ def draw(
             methods,
             band="bootstrap",
             title=metric.capitalize(),
-            x_label=f"share of {unit}s {_DONE[metric]}",
+            x_label=f"share of {_COUNTED.get(unit, unit)}s {_DONE[metric]}",
             y_label="probability of the predicted class",
         )
         names.append(save_figure(run.pictures, f"{metric}.png", figure))
@@ -79,6 +79,7 @@ def _draw_clip(run: Run, explained: Explained, index: int, number: int, title: s
 
 
 _DONE = {"insertion": "inserted", "deletion": "deleted"}
+_COUNTED = {"superpixel": "voxel"}  # they differ in size
 
 
 def save_figure(folder: Path, name: str, figure: Figure, dpi: int = 150) -> str:

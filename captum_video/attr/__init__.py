@@ -1,6 +1,7 @@
 """Attribution: where and when in a clip the evidence was."""
 
 from captum_video.attr._layers import LayerCandidate, layer_candidates
+from captum_video.attr.extremal import ExtremalMasks, ExtremalPerturbation3D
 from captum_video.attr.gradcam3d import GradCAM3D
 from captum_video.attr.input_cell import InputCellAttribution
 from captum_video.attr.occlusion import SpatioTemporalOcclusion
@@ -11,6 +12,8 @@ from captum_video.attr.temporal_saliency_rescaling import TemporalSaliencyRescal
 __all__ = [
     "RISE3D",
     "SIDU3D",
+    "ExtremalMasks",
+    "ExtremalPerturbation3D",
     "GradCAM3D",
     "InputCellAttribution",
     "LayerCandidate",

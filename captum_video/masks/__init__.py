@@ -8,17 +8,31 @@ drawn once, when the stream is made, so that a mask does not depend on how the s
 from captum_video.masks.features import FeatureMaps
 from captum_video.masks.grids import RandomGrids
 from captum_video.masks.prefixes import RankedPrefixes
-from captum_video.masks.stream import Joined, MaskStream, Switched, Untouched, unrepeated
+from captum_video.masks.regions import Regions, labels_of, values_of
+from captum_video.masks.stream import (
+    Chosen,
+    Joined,
+    MaskStream,
+    Switched,
+    Untouched,
+    unrepeated,
+)
+from captum_video.masks.tubes import Tubes
 from captum_video.masks.windows import SlidingWindows
 
 __all__ = [
+    "Chosen",
     "FeatureMaps",
     "Joined",
     "MaskStream",
     "RandomGrids",
     "RankedPrefixes",
+    "Regions",
     "SlidingWindows",
     "Switched",
+    "Tubes",
     "Untouched",
+    "labels_of",
     "unrepeated",
+    "values_of",
 ]

@@ -74,6 +74,34 @@ class Switched:
         return self._masks[index]
 
 
+class Chosen:
+    """Some masks of a stream.
+
+    Args:
+        stream: of which.
+        numbers: (M,), which, in any order.
+
+    Example:
+        >>> from captum_video import Extent
+        >>> from captum_video.masks import SlidingWindows
+        >>> masks = SlidingWindows(Extent(1, 1, 3), (1, 1, 1), (1, 1, 1))
+        >>> Chosen(masks, torch.tensor([2, 0]))[:].reshape(2, 3)
+        tensor([[1., 1., 0.],
+                [0., 1., 1.]])
+    """
+
+    def __init__(self, stream: MaskStream, numbers: Tensor) -> None:
+        self._stream, self._numbers = stream, numbers.tolist()
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, index: slice) -> Tensor:
+        masks = [self._stream[number : number + 1] for number in self._numbers[index]]
+        small = torch.cat([unrepeated(mask) for mask in masks])
+        return small.expand(-1, -1, *masks[0].shape[-3:])
+
+
 class Joined:
     """Several streams, one after the other.
 

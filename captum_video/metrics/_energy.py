@@ -33,3 +33,32 @@ def checked_maps(attributions: object) -> Tensor:
     if not torch.isfinite(attributions).all():
         raise ValueError("attributions: expected finite values, got NaN or infinity")
     return attributions.detach().double()
+
+
+def checked_pair(attributions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Maps and masks of the same shape, or 1 along an axis, each as (N, values) in float64.
+
+    Raises:
+        TypeError: an argument is no tensor, or the maps are not floating-point.
+        ValueError: shapes that do not fit, values not finite, a mask outside [0, 1] or empty.
+    """
+    if not isinstance(mask, Tensor):
+        raise TypeError(f"mask: expected a tensor, got {type(mask).__name__}")
+    maps = checked_maps(attributions)
+    fits = mask.ndim == maps.ndim and all(
+        size in (1, full) for size, full in zip(mask.shape, maps.shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"mask: expected the shape of the attributions, or 1 along an axis, got "
+            f"{tuple(mask.shape)} for {tuple(maps.shape)}"
+        )
+    truth = mask.detach().to(maps).expand_as(maps).flatten(1)
+    if not ((truth >= 0) & (truth <= 1)).all():  # nan is not
+        raise ValueError(
+            f"mask: expected values in [0, 1], got {truth.min().item()} to {truth.max().item()}"
+        )
+    empty = (truth.amax(1) == 0).nonzero().flatten().tolist()
+    if empty:
+        raise ValueError(f"mask: expected evidence in every sample, got none in {empty[:5]}")
+    return maps.flatten(1), truth

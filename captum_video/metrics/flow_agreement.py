@@ -8,6 +8,7 @@ from torch import Tensor
 
 from captum_video.clips import Layout, clip_of
 from captum_video.metrics._energy import energy_share
+from captum_video.metrics._ranks import rank_correlation
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,8 @@ def flow_agreement(
         )
     moving = (speed > moving_threshold).double()
     return FlowAgreement(
-        correlation=_rank_correlation(maps.flatten(1), speed.flatten(1)),
-        frame_correlation=_rank_correlation(maps, speed),
+        correlation=rank_correlation(maps.flatten(1), speed.flatten(1)),
+        frame_correlation=rank_correlation(maps, speed),
         energy=energy_share(maps.flatten(1), moving.flatten(1)),
         frame_energy=energy_share(maps, moving),
         moving_area=moving.mean((1, 2)),
@@ -132,27 +133,3 @@ def _maps_and_speed(
         raise ValueError(f"magnitude: expected speeds of at least 0, got {speed.min().item():.3g}")
     maps = (maps.abs() if absolute else maps).sum(1)
     return maps.flatten(2), speed[:, 0].flatten(2)
-
-
-def _rank_correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Spearman's correlation along the last axis; 0 where one of the two is constant."""
-    a, b = (_centered_ranks(one) for one in (a, b))
-    scale = (a.square().sum(-1) * b.square().sum(-1)).sqrt()
-    return ((a * b).sum(-1) / scale.where(scale > 0, 1)).clamp(-1, 1)
-
-
-def _centered_ranks(values: Tensor) -> Tensor:
-    """Ranks along the last axis less their mean; equal values share the average of their ranks.
-
-    Ranks and their mean are multiples of one half, so equal values stay exactly equal, and a
-    constant row exactly 0.
-    """
-    ordered, order = values.sort(-1)
-    place = torch.arange(values.shape[-1], device=values.device).expand_as(order)
-    changes = ordered[..., 1:] != ordered[..., :-1]
-    edge = changes.new_ones((*values.shape[:-1], 1))
-    first = place.where(torch.cat([edge, changes], -1), 0).cummax(-1).values
-    last = place.where(torch.cat([changes, edge], -1), values.shape[-1]).flip(-1)
-    last = last.cummin(-1).values.flip(-1)
-    ranks = (first + last).double() / 2 - (values.shape[-1] - 1) / 2
-    return torch.empty_like(ranks).scatter_(-1, order, ranks)

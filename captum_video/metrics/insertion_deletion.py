@@ -3,18 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from captum_video import baselines as replacements
 from captum_video._captum import Target
 from captum_video.baselines import Baseline
-from captum_video.clips import Layout, clips_of, extent_of
+from captum_video.clips import Layout
 from captum_video.curves import Curve
-from captum_video.masks import RankedPrefixes
 from captum_video.metrics._activations import Activation, activation_of
-from captum_video.metrics._ranking import Order, Unit, Units, maps_of, ranks_of
-from captum_video.perturb import PerturbationsPerEval, perturbed_scores
+from captum_video.metrics._prefix_curve import prefix_curve
+from captum_video.metrics._ranking import Order, Unit, Units
+from captum_video.perturb import PerturbationsPerEval
 
 
 def insertion(
@@ -34,6 +33,8 @@ def insertion(
     activation: Activation = "softmax",
     cell_shape: tuple[int, int, int] = (1, 16, 16),
     inputs_together: bool = False,
+    segment_length: int = 4,
+    feature_mask: Tensor | tuple[Tensor, ...] | None = None,
 ) -> Curve:
     """The score while a map's units are put into a baseline clip, best first. Higher is better.
 
@@ -43,6 +44,12 @@ def insertion(
     counts as the more important. Of several inputs, the units of all share one ranking and come in one
     by one, so that what a map says about *which* input counts too; ``inputs_together`` asks for the
     place alone.
+
+    With a ``feature_mask``, units are the regions that its labels name: superpixels, say, or tubes. Of
+    equal ones the lower label is the more important. Regions differ in size and clips in their number
+    of regions, so there the fractions are shares of the *voxels*, for each clip its own: a large
+    region counts for as much as it covers, and of a score that is a sum over voxels, the map that
+    names its summands has the largest area that regions allow.
 
     Args:
         forward_func: the model, or any function that returns (N,) or (N, classes).
@@ -54,21 +61,27 @@ def insertion(
         perturbations_per_eval: steps per clip and pass, or ``"auto"``; no effect on the curve.
         show_progress: show a progress bar.
         layout: how inputs and attributions order their axes.
-        unit: what is put in at once: ``"voxel"``, ``"cell"`` (see ``cell_shape``) or ``"frame"``.
-        n_steps: S; at most as many as there are units.
+        unit: what is put in at once: ``"voxel"``, ``"cell"`` (see ``cell_shape``), ``"frame"`` or
+            ``"segment"`` (see ``segment_length``).
+        n_steps: S; at most as many as there are units (of regions, in the clip that has most; a
+            clip that has fewer repeats a point).
         order: ``"most"`` or ``"least"`` important first.
         activation: ``"softmax"`` over the outputs before the target is chosen, or None.
         cell_shape: frames, height and width of a cell; cells at the far border are cut there.
         inputs_together: put in the same unit of all inputs at once, ranked by the sum of their maps;
-            for equally long and large inputs.
+            for equally long and large inputs, with one feature mask.
+        segment_length: frames of a segment; the last may be shorter.
+        feature_mask: labels of regions, whole numbers, (T, H, W) for all clips, or (N, 1, T, H, W),
+            whatever the layout; or one per input. Then ``unit`` is left as it is.
 
     Returns:
-        Fractions (S+1,), scores (N, S+1), area (N,).
+        Fractions (S+1,), or (N, S+1) with a feature mask; scores (N, S+1), area (N,).
 
     Raises:
         TypeError: an input, map or baseline of a wrong kind.
         ValueError: maps of another shape, or not finite; an option out of range; no target where the
-            model has several outputs; inputs of different extents taken together.
+            model has several outputs; inputs of different extents taken together; a feature mask of
+            another shape, or beside another unit.
 
     Cost:
         S + 1 passes per clip; memory of one chunk of clips, and the ranks.
@@ -86,7 +99,7 @@ def insertion(
         >>> curve.scores, curve.area
         (tensor([[ 0.,  4.,  7.,  9., 10.]]), tensor([6.2500]))
     """
-    return _curve(
+    return prefix_curve(
         forward_func,
         inputs,
         attributions,
@@ -97,7 +110,8 @@ def insertion(
         show_progress,
         inserts=True,
         layout=Layout.of(layout),
-        units=Units(unit, n_steps, order, cell_shape, inputs_together),
+        units=Units(unit, n_steps, order, cell_shape, segment_length, inputs_together),
+        feature_mask=feature_mask,
         activation=activation_of(activation),
     )
 
@@ -119,6 +133,8 @@ def deletion(
     activation: Activation = "softmax",
     cell_shape: tuple[int, int, int] = (1, 16, 16),
     inputs_together: bool = False,
+    segment_length: int = 4,
+    feature_mask: Tensor | tuple[Tensor, ...] | None = None,
 ) -> Curve:
     """The score while a map's units are replaced by a baseline, best first. Lower is better.
 
@@ -137,7 +153,7 @@ def deletion(
         ... ).scores
         tensor([[10.,  6.,  3.,  1.,  0.]])
     """
-    return _curve(
+    return prefix_curve(
         forward_func,
         inputs,
         attributions,
@@ -148,7 +164,8 @@ def deletion(
         show_progress,
         inserts=False,
         layout=Layout.of(layout),
-        units=Units(unit, n_steps, order, cell_shape, inputs_together),
+        units=Units(unit, n_steps, order, cell_shape, segment_length, inputs_together),
+        feature_mask=feature_mask,
         activation=activation_of(activation),
     )
 
@@ -171,8 +188,9 @@ class _Game:
         cell_shape: tuple[int, int, int] = (1, 16, 16),
         *,
         inputs_together: bool = False,
+        segment_length: int = 4,
     ) -> None:
-        Units(unit, n_steps, order, cell_shape)
+        Units(unit, n_steps, order, cell_shape, segment_length, inputs_together)
         activation_of(activation)
         self.forward_func = forward_func
         self.options: dict[str, Any] = {
@@ -183,6 +201,7 @@ class _Game:
             "activation": activation,
             "cell_shape": cell_shape,
             "inputs_together": inputs_together,
+            "segment_length": segment_length,
         }
         if baselines is not ...:
             self.options["baselines"] = baselines
@@ -195,6 +214,8 @@ class _Game:
         additional_forward_args: Any = None,
         perturbations_per_eval: PerturbationsPerEval = "auto",
         show_progress: bool = False,
+        *,
+        feature_mask: Tensor | tuple[Tensor, ...] | None = None,
     ) -> Curve:
         """Measure one batch of maps; see the function for what the arguments and errors are.
 
@@ -205,9 +226,10 @@ class _Game:
             additional_forward_args: Captum's; tensors have one entry per clip.
             perturbations_per_eval: steps per clip and pass, or ``"auto"``.
             show_progress: show a progress bar.
+            feature_mask: labels of regions of these clips; then units are regions.
 
         Returns:
-            Fractions (S+1,), scores (N, S+1), area (N,).
+            Fractions (S+1,), or (N, S+1) with a feature mask; scores (N, S+1), area (N,).
         """
         return type(self)._play(
             self.forward_func,
@@ -217,6 +239,7 @@ class _Game:
             target=target,
             perturbations_per_eval=perturbations_per_eval,
             show_progress=show_progress,
+            feature_mask=feature_mask,
             **self.options,
         )
 
@@ -227,13 +250,14 @@ class Insertion(_Game):
     Args:
         forward_func: the model, or any function that returns (N,) or (N, classes).
         layout: how inputs and attributions order their axes.
-        unit: ``"voxel"``, ``"cell"`` or ``"frame"``.
+        unit: ``"voxel"``, ``"cell"``, ``"frame"`` or ``"segment"``.
         n_steps: at most as many as there are units.
         baselines: what the clip starts from.
         order: ``"most"`` or ``"least"`` important first.
         activation: ``"softmax"`` or None.
         cell_shape: frames, height and width of a cell.
         inputs_together: the same unit of all inputs at once, or the units of all one by one.
+        segment_length: frames of a segment.
 
     Example:
         >>> import torch
@@ -255,44 +279,3 @@ class Deletion(_Game):
 
     higher_is_better = False
     _play = staticmethod(deletion)
-
-
-def _curve(
-    forward_func: Callable,
-    inputs: Tensor | tuple[Tensor, ...],
-    attributions: Tensor | tuple[Tensor, ...],
-    baselines: Baseline | tuple[Baseline, ...],
-    additional_forward_args: Any,
-    target: Target,
-    perturbations_per_eval: PerturbationsPerEval,
-    show_progress: bool,
-    *,
-    inserts: bool,
-    layout: Layout,
-    units: Units,
-    activation: Callable[[Tensor], Tensor] | None,
-) -> Curve:
-    _, clips = clips_of(inputs, layout)
-    maps = maps_of(attributions, clips, layout)
-    ranks = [ranks_of([one[i] for one in maps], units) for i in range(len(clips[0]))]
-    n_units = 1 + max(int(rank.max()) for rank in ranks[0])
-    n_steps = min(units.n_steps, n_units)
-    kept = torch.tensor([(2 * s * n_units + n_steps) // (2 * n_steps) for s in range(n_steps + 1)])
-    if units.best_first != inserts:  # what is kept longest, or comes last, is the worst
-        ranks = [[n_units - 1 - rank for rank in one] for one in ranks]
-    counts = kept if inserts else kept.flip(0)
-    scores = perturbed_scores(
-        forward_func,
-        clips,
-        replacements.resolve(baselines, clips, layout),
-        [[RankedPrefixes(rank, counts, extent_of(rank)) for rank in one] for one in ranks],
-        layout=layout,
-        target=target,
-        activation=activation,
-        additional_forward_args=additional_forward_args,
-        perturbations_per_eval=perturbations_per_eval,
-        show_progress=show_progress,
-        description="Insertion" if inserts else "Deletion",
-    )
-    changed = counts if inserts else n_units - counts
-    return Curve((changed.double() / n_units).to(scores), scores)

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from captum_video.metrics._energy import checked_maps, energy_share
+from captum_video.metrics._energy import checked_pair, energy_share
+from captum_video.metrics._scale import min_max
 
 
 def weighted_jaccard(attributions: Tensor, mask: Tensor) -> Tensor:
@@ -34,7 +35,7 @@ def weighted_jaccard(attributions: Tensor, mask: Tensor) -> Tensor:
         >>> weighted_jaccard(torch.tensor([[0., 2., 1., 0.]]), mask)
         tensor([0.7500], dtype=torch.float64)
     """
-    maps, mask = _checked(attributions, mask)
+    maps, mask = checked_pair(attributions, mask)
     maps = min_max(maps)
     return torch.minimum(maps, mask).sum(1) / torch.maximum(maps, mask).sum(1)
 
@@ -62,7 +63,7 @@ def euclidean_distance(attributions: Tensor, mask: Tensor) -> Tensor:
         >>> euclidean_distance(torch.tensor([[0., 2., 2., 0.]]), mask)
         tensor([0.], dtype=torch.float64)
     """
-    maps, mask = _checked(attributions, mask)
+    maps, mask = checked_pair(attributions, mask)
     maps = min_max(maps)
     length = torch.linalg.vector_norm(mask, dim=1)
     return torch.linalg.vector_norm(mask - maps, dim=1) / length
@@ -98,48 +99,4 @@ def energy_in_mask(attributions: Tensor, mask: Tensor) -> Tensor:
         >>> energy_in_mask(torch.tensor([[1., 2., 1., -5.]]), mask), mask.mean(1)
         (tensor([0.7500], dtype=torch.float64), tensor([0.5000]))
     """
-    return energy_share(*_checked(attributions, mask))
-
-
-def min_max(maps: Tensor) -> Tensor:
-    """Scale every map of a batch by itself, so that its least value is 0 and its largest 1.
-
-    Args:
-        maps: (N, ...), finite.
-
-    Returns:
-        The same shape, in [0, 1]; a constant map becomes 0 everywhere.
-
-    Example:
-        >>> min_max(torch.tensor([[2., 4., 3.], [5., 5., 5.]]))
-        tensor([[0.0000, 1.0000, 0.5000],
-                [0.0000, 0.0000, 0.0000]])
-    """
-    flat = maps.flatten(1)
-    least = flat.amin(1, keepdim=True)
-    spread = flat.amax(1, keepdim=True) - least
-    return ((flat - least) / spread.where(spread > 0, 1)).view(maps.shape)
-
-
-def _checked(attributions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Maps and masks, each (N, values) in float64."""
-    if not isinstance(mask, Tensor):
-        raise TypeError(f"mask: expected a tensor, got {type(mask).__name__}")
-    maps = checked_maps(attributions)
-    fits = mask.ndim == maps.ndim and all(
-        size in (1, full) for size, full in zip(mask.shape, maps.shape, strict=True)
-    )
-    if not fits:
-        raise ValueError(
-            f"mask: expected the shape of the attributions, or 1 along an axis, got "
-            f"{tuple(mask.shape)} for {tuple(maps.shape)}"
-        )
-    truth = mask.detach().to(maps).expand_as(maps).flatten(1)
-    if not ((truth >= 0) & (truth <= 1)).all():  # nan is not
-        raise ValueError(
-            f"mask: expected values in [0, 1], got {truth.min().item()} to {truth.max().item()}"
-        )
-    empty = (truth.amax(1) == 0).nonzero().flatten().tolist()
-    if empty:
-        raise ValueError(f"mask: expected evidence in every sample, got none in {empty[:5]}")
-    return maps.flatten(1), truth
+    return energy_share(*checked_pair(attributions, mask))

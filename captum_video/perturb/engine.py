@@ -52,7 +52,8 @@ def perturbed_scores(
         forward_func: the model; takes inputs in ``layout``.
         clips: one (N, C, T, H, W) per input.
         baselines: what stands where a mask is 0, broadcastable to each input.
-        masks: for each clip, one stream per input; all of one length M.
+        masks: for each clip, one stream per input, of one length; M is the length for the clip that
+            has most.
         layout: how the model wants its inputs.
         target: Captum's target, at most one per clip.
         every_output: keep all K outputs of a model that returns (rows, K), instead of one.
@@ -63,12 +64,14 @@ def perturbed_scores(
         description: what the bar is called.
 
     Returns:
-        (N, M), or (N, M, K); float32, or float64 where the clips are.
+        (N, M), or (N, M, K); float32, or float64 where the clips are. Where a clip has fewer masks
+        than another, NaN follows its scores.
 
     Raises:
         ValueError: the model does not give one finite score per clip.
     """
     n_clips = len(clips[0])
+    lengths = torch.tensor([_length(streams) for streams in masks], device=clips[0].device)
     dtype = map_dtype(clips[0].dtype)
     scores: Tensor | None = None
     for clip, start, stop, outputs in perturbed_outputs(
@@ -92,11 +95,11 @@ def perturbed_scores(
             row_target = take_target(target, [clip] * (stop - start), n_clips)
             values = select(outputs, row_target, stop - start)
         if scores is None:
-            scores = clips[0].new_empty(
-                (n_clips, _length(masks[0]), *values.shape[1:]), dtype=dtype
-            )
+            shape = (n_clips, int(lengths.max()), *values.shape[1:])
+            scores = clips[0].new_full(shape, torch.nan, dtype=dtype)
         scores[clip, start:stop] = values
-    if scores is None or not torch.isfinite(scores).all():
+    taken = torch.arange(int(lengths.max()), device=lengths.device) < lengths[:, None]
+    if scores is None or not torch.isfinite(scores[taken]).all():
         raise ValueError("forward_func: expected finite scores, got NaN or infinity")
     return scores
 

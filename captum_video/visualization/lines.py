@@ -39,7 +39,8 @@ def plot_curves(
     """Draw the mean curve of each method over its clips, and its mean area in the legend.
 
     Args:
-        curves: name of a method to its curve; the methods may differ in their fractions.
+        curves: name of a method to its curve; the methods may differ in their fractions. Where clips
+            do, they are read between their points (see `captum_video.Curve.aligned`).
         band: what is shaded: ``"quantile"``, where the middle share of the clips lies;
             ``"bootstrap"``, an interval of the mean over clips (percentile bootstrap, 1000
             resamples of whole clips); None, nothing. Of a single clip nothing is.
@@ -74,7 +75,10 @@ def plot_curves(
         generator = torch.Generator().manual_seed(0)
     axes = _axes(ax)
     for i, (name, curve) in enumerate(curves.items()):
-        fractions, scores = (one.detach().float().cpu() for one in (curve.fractions, curve.scores))
+        shared = curve.aligned()
+        fractions, scores = (
+            one.detach().float().cpu() for one in (shared.fractions, shared.scores)
+        )
         label = f"{name}  {curve.area.float().mean():.3f}"
         color = _draw_line(axes, i, fractions, scores.mean(0), label)
         if band is not None and len(scores) > 1:

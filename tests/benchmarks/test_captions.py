@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks_kth_mad.data.acting import RenderSettings, render_video
 from benchmarks_kth_mad.data.captioned import Captioned
 from benchmarks_kth_mad.data.captions import burn_in, caption_of
 from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.data.kth_index import ACTIONS, SEQUENCE_FILE
 from benchmarks_kth_mad.data.masks import load_masks, mask_file, save_masks
-from benchmarks_kth_mad.data.render import render_kth
 from benchmarks_kth_mad.data.sampling import ClipShape, resize_frames
 from benchmarks_kth_mad.data.video import read_as_stored, read_frames, write_video
 from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.rendering.acting import RenderSettings, render_video
+from benchmarks_kth_mad.rendering.render import render_kth
 
 REAL = Path(os.environ.get("CAPTUM_VIDEO_REAL_DATA", Path(__file__).parents[2] / "../shared/data"))
 needs_real = pytest.mark.skipif(
@@ -63,14 +63,12 @@ def test_only_the_text_differs_and_its_mask_says_where(sets, action: str) -> Non
 
 def test_without_text_nothing_changes(sets) -> None:
     """The flag draws no random number that actors, places or noise are made from."""
-    frames, masks, ranges = render_video("walking", 3, 1, RenderSettings(**SETTINGS))
-    np.testing.assert_array_equal(frames, video(sets[False], "walking"))
-    again, masks_again, ranges_again = render_video(
-        "walking", 3, 1, RenderSettings(**SETTINGS, text=True)
-    )
-    np.testing.assert_array_equal(frames, again)
-    np.testing.assert_array_equal(masks, masks_again)
-    assert ranges == ranges_again
+    plain = render_video("walking", 3, 1, RenderSettings(**SETTINGS))
+    np.testing.assert_array_equal(plain.frames, video(sets[False], "walking"))
+    again = render_video("walking", 3, 1, RenderSettings(**SETTINGS, text=True))
+    np.testing.assert_array_equal(plain.frames, again.frames)
+    np.testing.assert_array_equal(plain.masks["actor"], again.masks["actor"])
+    assert plain.ranges == again.ranges
     assert not (sets[False] / "text_masks").exists()
 
 
@@ -119,7 +117,7 @@ def test_gray_videos_are_read_as_ever_by_clips_of_three_channels(sets) -> None:
 
 def test_clips_of_three_channels_show_colours(sets) -> None:
     data = KTH(sets[True], ClipShape(4, 60, 80), CLASSES, "test")
-    assert data.mask_kinds == ("actor", "text")
+    assert data.mask_kinds == ("actor", "limb", "text")
     for index in range(len(data)):
         clip, mask = data[index]["clip"], data.mask(index, "text")
         red = clip[0] - clip[1]

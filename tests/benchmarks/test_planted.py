@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from benchmarks_kth_mad.cli import main
-from benchmarks_kth_mad.data.acting import RenderSettings
-from benchmarks_kth_mad.data.render import render_kth
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.intervals import Interval
@@ -26,6 +24,8 @@ from benchmarks_kth_mad.planted.plan import Footage, Plan
 from benchmarks_kth_mad.planted.reading import Reading, reading_of, require_reading
 from benchmarks_kth_mad.planted.report import summary, verdict
 from benchmarks_kth_mad.planted.scores import energy_in_frames, grown, pointing, voxel_auc
+from benchmarks_kth_mad.rendering.acting import RenderSettings
+from benchmarks_kth_mad.rendering.render import render_kth
 
 REAL = Path(os.environ.get("CAPTUM_VIDEO_REAL_DATA", Path(__file__).parents[2] / "../shared/data"))
 CLASSES = ("boxing", "handclapping", "walking")

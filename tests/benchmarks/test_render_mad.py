@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks_kth_mad.data.exertions import MAD_ACTIONS, mad_pose
-from benchmarks_kth_mad.data.figures import strokes
 from benchmarks_kth_mad.data.mad import MAD
 from benchmarks_kth_mad.data.mad_index import picture_name
 from benchmarks_kth_mad.data.masks import load_masks
-from benchmarks_kth_mad.data.motion import Body
-from benchmarks_kth_mad.data.render import render_kth
-from benchmarks_kth_mad.data.render_mad import SCENE_FILE, render_mad
 from benchmarks_kth_mad.data.sampling import ClipShape
-from benchmarks_kth_mad.data.thermal import MADSettings, Scene, condition_of, render_scene
-from benchmarks_kth_mad.data.thermal_actor import Stance, draw_looks, draw_shadow
-from benchmarks_kth_mad.data.thermal_places import CONDITIONS, draw_place, hue_color, luma
 from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS, mad_pose
+from benchmarks_kth_mad.rendering.figures import strokes
+from benchmarks_kth_mad.rendering.motion import Body
+from benchmarks_kth_mad.rendering.render import render_kth
+from benchmarks_kth_mad.rendering.render_mad import SCENE_FILE, render_mad
+from benchmarks_kth_mad.rendering.thermal import MADSettings, Scene, condition_of, render_scene
+from benchmarks_kth_mad.rendering.thermal_actor import Stance, draw_looks, draw_shadow
+from benchmarks_kth_mad.rendering.thermal_places import CONDITIONS, draw_place, hue_color, luma
 
 TINY = MADSettings(persons=4, sequences=1, frames=6, height=42, width=56)
 USUAL = MADSettings(frames=8)

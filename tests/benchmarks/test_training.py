@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks_kth_mad.data.acting import RenderSettings
 from benchmarks_kth_mad.data.augmentation import augment
 from benchmarks_kth_mad.data.kth import KTH
-from benchmarks_kth_mad.data.render import render_kth
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.models import load_checkpoint
+from benchmarks_kth_mad.rendering.acting import RenderSettings
+from benchmarks_kth_mad.rendering.render import render_kth
 from benchmarks_kth_mad.training import Recipe, Trained, resolve_device, train
 
 REAL = Path(os.environ.get("CAPTUM_VIDEO_REAL_DATA", Path(__file__).parents[2] / "../shared/data"))

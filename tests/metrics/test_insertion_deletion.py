@@ -256,7 +256,7 @@ def test_direction_is_declared():
             {"unit": "pixel"},
             None,
             ValueError,
-            "unit: expected 'voxel', 'cell' or 'frame', got 'pixel'",
+            "unit: expected 'voxel', 'cell', 'frame' or 'segment', got 'pixel'",
         ),
         ({"order": "best"}, None, ValueError, "order: expected 'most' or 'least', got 'best'"),
         ({"n_steps": 0}, None, ValueError, "n_steps: expected at least 1, got 0"),

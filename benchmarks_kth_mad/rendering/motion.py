@@ -7,12 +7,14 @@ outward (seen from the front).
 
 from dataclasses import dataclass
 from math import cos, hypot, pi, radians, sin, sqrt
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 HEAD_RADIUS = 0.052
 UPPER_ARM, FOREARM = 0.165, 0.15
 FOOT = 0.085
 ANKLE = 0.035
+
+Limb: TypeAlias = Literal["arm", "leg"]
 
 
 class Point(NamedTuple):
@@ -94,6 +96,20 @@ def pose(action: str, body: Body, phase: float) -> Pose:
     if action in GAITS:
         return _travel(GAITS[action], body, phase)
     return {"boxing": _box, "handclapping": _clap, "handwaving": _wave}[action](body, phase)
+
+
+def acting_limbs(action: str) -> tuple[Limb, ...]:
+    """What an action is made of: all four limbs of who travels, else the arms; the feet stand."""
+    return ("arm", "leg") if action in GAITS else ("arm",)
+
+
+def stand(body: Body) -> Pose:
+    """The pose of who does nothing: seen from the front, the arms hanging."""
+    arms = []
+    for side, shoulder in zip((-1, 1), _front_shoulders(body), strict=True):
+        elbow = shoulder.reach(side * radians(10), UPPER_ARM)
+        arms.append([shoulder, elbow, elbow.reach(side * radians(3), FOREARM)])
+    return _front(body, (arms[0], arms[1]))
 
 
 def _travel(gait: Gait, body: Body, phase: float) -> Pose:

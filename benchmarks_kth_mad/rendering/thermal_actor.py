@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks_kth_mad.data.figures import Stroke, Tint, cover, paint
-from benchmarks_kth_mad.data.motion import Body, Point
-from benchmarks_kth_mad.data.scenes import Picture
-from benchmarks_kth_mad.data.thermal_places import NIGHT_LIGHT, Color, Place, hue_color, luma
+from benchmarks_kth_mad.rendering.figures import Stroke, Tint, cover, paint
+from benchmarks_kth_mad.rendering.motion import Body, Point
+from benchmarks_kth_mad.rendering.scenes import Picture
+from benchmarks_kth_mad.rendering.thermal_places import NIGHT_LIGHT, Color, Place, hue_color, luma
 
 _OVERSAMPLING = 2
 _RIM = 0.1  # room round the joints for the thickness of a limb, in body heights

@@ -1,17 +1,18 @@
 """A synthetic KTH: people that differ, in places that differ, written in KTH's own file layout.
 
-It gives what the real set lacks: any number of persons, and the actor's masks.
+It gives what the real set lacks: any number of persons, and masks of the actor and of the limbs
+with which he acts; and, where asked for, of the only frames in which he does.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks_kth_mad.data.acting import FPS, RenderSettings, render_video
 from benchmarks_kth_mad.data.captions import burn_in, caption_of
 from benchmarks_kth_mad.data.kth_index import SEQUENCE_FILE, Video, check_classes
 from benchmarks_kth_mad.data.masks import mask_file, save_masks
-from benchmarks_kth_mad.data.rendered_set import split_persons, whole_set
 from benchmarks_kth_mad.data.video import write_video
+from benchmarks_kth_mad.rendering.acting import FPS, RenderSettings, render_video
+from benchmarks_kth_mad.rendering.rendered_set import split_persons, whole_set
 
 _SPLIT_TITLES = ("Training:  ", "Validation:", "Test:      ")
 _HEADING = "Rendered people and places in the layout of the KTH action set."
@@ -30,7 +31,7 @@ def render_kth(
     Args:
         root: folder to write; it appears only when the set is complete.
         actions: some of the six; all by default.
-        settings: how many persons, sequences, frames, and their size.
+        settings: how many persons, sequences, frames, and their size; see `RenderSettings`.
         overwrite: replace a set that was rendered before; never anything else.
         progress: called with videos done and videos in all, after each.
 
@@ -56,16 +57,17 @@ def _render_into(
     videos = []
     total = settings.persons * len(actions) * len(settings.scenarios)
     for person, action, scenario in _combinations(actions, settings):
-        frames, masks, ranges = render_video(action, person, scenario, settings)
-        video = Video(action, person, scenario, ranges)
+        rendered = render_video(action, person, scenario, settings)
+        video = Video(action, person, scenario, rendered.ranges)
         video.path(folder).parent.mkdir(exist_ok=True)
+        frames, masks = rendered.frames, dict(rendered.masks)
         if settings.text:
             size = settings.height, settings.width
             caption = caption_of(action, size, [settings.seed, person, scenario])
-            frames, written = burn_in(frames, caption)
-            save_masks(mask_file(folder, "text", video.name), written)
+            frames, masks["text"] = burn_in(frames, caption)
         write_video(video.path(folder), frames, FPS)
-        save_masks(mask_file(folder, "actor", video.name), masks)
+        for kind, one in masks.items():
+            save_masks(mask_file(folder, kind, video.name), one)
         videos.append(video)
         if progress is not None:
             progress(len(videos), total)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks_kth_mad.data.scenes import Picture
+from benchmarks_kth_mad.rendering.scenes import Picture
 
 CONDITIONS = ("day", "night", "hot")
 _LARGER = 2  # drawn larger and scaled down, so that edges are smooth

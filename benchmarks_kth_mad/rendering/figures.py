@@ -1,6 +1,6 @@
 """An articulated person as strokes on a canvas, from the farthest limb to the nearest."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks_kth_mad.data.motion import HEAD_RADIUS, Body, Point, Pose
+from benchmarks_kth_mad.rendering.motion import HEAD_RADIUS, Body, Limb, Point, Pose
 
 FAR_SHADE = 0.86
 
@@ -17,7 +17,7 @@ class Stroke(NamedTuple):
     """A thick line through points, or a closed shape with a thick rim.
 
     ``part`` names the field of `Body` that it shows, and ``light`` is the share of its shade there:
-    what is farther away is darker.
+    what is farther away is darker. ``limb`` is None for the trunk and the head.
     """
 
     points: list[Point]
@@ -26,6 +26,7 @@ class Stroke(NamedTuple):
     shade: float
     light: float = 1.0
     filled: bool = False
+    limb: Limb | None = None
 
 
 Tint = Callable[[Stroke], float | Sequence[float]]
@@ -34,6 +35,11 @@ Tint = Callable[[Stroke], float | Sequence[float]]
 def cover(_: Stroke) -> float:
     """The tint of a mask."""
     return 255.0
+
+
+def cover_only(limbs: Collection[Limb]) -> Tint:
+    """The tint of a mask of some limbs: what is drawn over them takes them away again."""
+    return lambda mark: 255.0 if mark.limb in limbs else 0.0
 
 
 def strokes(pose: Pose, body: Body) -> list[Stroke]:
@@ -85,20 +91,22 @@ def paint(
 def _arm(joints: list[Point], body: Body, depth: float) -> list[Stroke]:
     shoulder, elbow, hand = joints
     sleeve = "top" if body.long_sleeves else "skin"
-    return [
+    marks = [
         _stroke(body, "top", [shoulder, elbow], 0.062 * body.build, depth * 0.93),
         _stroke(body, sleeve, [elbow, hand], 0.046 * body.build, depth * 0.93),
         _stroke(body, "skin", [hand, hand], 0.052, depth),
     ]
+    return [mark._replace(limb="arm") for mark in marks]
 
 
 def _leg(joints: list[Point], body: Body, depth: float) -> list[Stroke]:
     hip, knee, ankle, toe = joints
-    return [
+    marks = [
         _stroke(body, "shoes", [ankle, toe], 0.045, depth),
         _stroke(body, "trousers", [knee, ankle], 0.066 * body.build, depth),
         _stroke(body, "trousers", [hip, knee], 0.096 * body.build, depth),
     ]
+    return [mark._replace(limb="leg") for mark in marks]
 
 
 def _trunk(pose: Pose, body: Body) -> list[Stroke]:

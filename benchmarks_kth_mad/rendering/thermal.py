@@ -12,20 +12,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks_kth_mad.data.exertions import MAD_ACTIONS, MAD_CYCLES_PER_SECOND, mad_pose
-from benchmarks_kth_mad.data.figures import strokes
-from benchmarks_kth_mad.data.motion import GAITS
-from benchmarks_kth_mad.data.scenes import Picture
-from benchmarks_kth_mad.data.thermal_actor import (
+from benchmarks_kth_mad.data.video import Frames
+from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS, MAD_CYCLES_PER_SECOND, mad_pose
+from benchmarks_kth_mad.rendering.figures import strokes
+from benchmarks_kth_mad.rendering.motion import GAITS
+from benchmarks_kth_mad.rendering.scenes import Picture
+from benchmarks_kth_mad.rendering.thermal_actor import (
     Layers,
     Stance,
     draw_actor,
     draw_looks,
     draw_shadow,
 )
-from benchmarks_kth_mad.data.thermal_places import Place, draw_place
-from benchmarks_kth_mad.data.video import Frames
-from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.rendering.thermal_places import Place, draw_place
 
 FPS = 25
 _TURN = ("day", "night", "day", "hot")

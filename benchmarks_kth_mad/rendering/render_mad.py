@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import cv2
 
-from benchmarks_kth_mad.data.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.data.mad_index import CLASS_FILE, LIST_FOLDER, list_path, picture_name
 from benchmarks_kth_mad.data.masks import mask_file, save_masks
-from benchmarks_kth_mad.data.rendered_set import split_persons, whole_set
-from benchmarks_kth_mad.data.thermal import MADSettings, condition_of, render_scene
 from benchmarks_kth_mad.data.video import Frames
 from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
+from benchmarks_kth_mad.rendering.rendered_set import split_persons, whole_set
+from benchmarks_kth_mad.rendering.thermal import MADSettings, condition_of, render_scene
 
 SCENE_FILE = "scenes.csv"
 _README = "README.txt"

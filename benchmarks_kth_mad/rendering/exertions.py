@@ -5,7 +5,7 @@ Jogging is left out: in a second of video nobody can tell it from running for su
 
 from math import cos, pi, radians, sin
 
-from benchmarks_kth_mad.data.motion import (
+from benchmarks_kth_mad.rendering.motion import (
     ANKLE,
     CYCLES_PER_SECOND,
     FOOT,

@@ -1,0 +1,1 @@
+"""A card for every attribution class: what it says, what it costs, where it wins and loses."""
