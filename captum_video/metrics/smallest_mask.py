@@ -16,7 +16,8 @@ def minimal_mask(curve: Curve, share: float = 0.9, floor: float = 0.0) -> Tensor
     needed where there are two classes.)
 
     Args:
-        curve: of `insertion`: the last score is that of the whole clip.
+        curve: of `insertion`: the last score is that of the whole clip. Of one by regions, whose
+            fractions are each clip's own, the answer is a share of the clip's voxels.
         share: of the score of the whole clip, above 0, at most 1.
         floor: a score to be reached too; clips that are whole below it are asked for all they have.
 
@@ -45,11 +46,14 @@ def minimal_mask(curve: Curve, share: float = 0.9, floor: float = 0.0) -> Tensor
         raise ValueError(f"share: expected 0 < share <= 1, got {share}")
     if not floor >= 0:
         raise ValueError(f"floor: expected at least 0, got {floor}")
-    fractions, scores = curve.fractions, curve.scores
-    if fractions[0] != 0 or fractions[-1] != 1 or (fractions.diff() <= 0).any():
+    scores, shared = curve.scores, curve.fractions.ndim == 1
+    fractions = curve.fractions.expand_as(scores)
+    steps = fractions.diff()
+    falls = steps <= 0 if shared else steps < 0  # a clip of few regions repeats points
+    if (fractions[:, 0] != 0).any() or (fractions[:, -1] != 1).any() or falls.any():
         raise ValueError(
-            f"curve: expected fractions that rise from 0 to 1, got {fractions[0].item():.3g} to "
-            f"{fractions[-1].item():.3g}"
+            f"curve: expected fractions that rise from 0 to 1, got {fractions[0, 0].item():.3g} to "
+            f"{fractions[0, -1].item():.3g}"
         )
     whole = scores[:, -1:]
     if not (whole >= 0).all():
@@ -57,4 +61,5 @@ def minimal_mask(curve: Curve, share: float = 0.9, floor: float = 0.0) -> Tensor
             f"curve: expected whole clips to score at least 0, got {whole.min().item():.3g}"
         )
     wanted = torch.maximum(share * whole, whole.clamp(max=floor))
-    return fractions[(scores >= wanted).int().argmax(1)]
+    first = (scores >= wanted).int().argmax(1, keepdim=True)
+    return fractions.gather(1, first)[:, 0]

@@ -41,6 +41,22 @@ def test_of_a_model_whose_answer_is_known():
     assert minimal_mask(wrong).item() == 1
 
 
+def test_of_regions_each_clip_has_fractions_of_its_own():
+    """A clip of two regions beside one of three: the share of its voxels, whatever the other has."""
+    clip = torch.ones(2, 1, 6, 1, 1)
+    weights = torch.tensor([1.0, 1, 0, 0, 0, 0]).view(1, 1, 6, 1, 1)
+    labels = torch.tensor([[0, 0, 1, 1, 1, 1], [0, 0, 1, 1, 1, 2]]).view(2, 1, 6, 1, 1)
+    options = {"baselines": 0, "target": 0, "activation": None, "feature_mask": labels}
+    for sign, expected in ((1, [2 / 6, 2 / 6]), (-1, [1, 1])):
+        maps = sign * weights.expand(2, -1, -1, -1, -1)
+        curve = insertion(Linear3D(weights), clip, maps, **options)
+        assert curve.fractions.shape == curve.scores.shape
+        assert minimal_mask(curve).tolist() == pytest.approx(expected)
+    falling = Curve(torch.tensor([[0.0, 0.6, 0.5, 1.0]]), torch.ones(1, 4))
+    with pytest.raises(ValueError, match="rise from 0 to 1"):
+        minimal_mask(falling)
+
+
 @given(
     st.integers(1, 12), st.integers(1, 3), st.integers(0, 999), st.floats(0.01, 1), st.floats(0, 1)
 )
