@@ -125,7 +125,7 @@ def _report(means: pd.DataFrame, outcome: Outcome, plan: Plan) -> str:
 
 
 def _draw(out: Path, outcome: Outcome, plan: Plan) -> list[str]:
-    """For each network and clip a filmstrip: the clip, the mask, and every method but the random map."""
+    """For each network and clip a filmstrip: the clip, the mask, and the map of every method."""
     names = []
     for trained_on, explained in outcome.drawn.items():
         clips, every = explained.of_only_input()

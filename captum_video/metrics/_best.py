@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from captum_video.clips import CANONICAL, Layout, clip_of
+from captum_video.metrics._energy import check_truth
 
 
 def share_of_best(values: Tensor, inside: Tensor) -> Tensor:
@@ -56,12 +57,5 @@ def known_places(mask: object, maps: Tensor) -> Tensor:
             f"got {tuple(mask.shape)}"
         )
     truth = mask.detach().to(maps)
-    if not ((truth >= 0) & (truth <= 1)).all():  # nan is not
-        raise ValueError(
-            f"mask: expected values in [0, 1], got {truth.min().item()} to {truth.max().item()}"
-        )
-    places = truth.amax(1)
-    empty = (places.flatten(1).amax(1) == 0).nonzero().flatten().tolist()
-    if empty:
-        raise ValueError(f"mask: expected evidence in every sample, got none in {empty[:5]}")
-    return places.expand_as(maps)
+    check_truth(truth.flatten(1))
+    return truth.amax(1).expand_as(maps)

@@ -54,6 +54,12 @@ def checked_pair(attributions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
             f"{tuple(mask.shape)} for {tuple(maps.shape)}"
         )
     truth = mask.detach().to(maps).expand_as(maps).flatten(1)
+    check_truth(truth)
+    return maps.flatten(1), truth
+
+
+def check_truth(truth: Tensor) -> None:
+    """Raise ValueError unless masks (N, values) lie in [0, 1] and none is empty."""
     if not ((truth >= 0) & (truth <= 1)).all():  # nan is not
         raise ValueError(
             f"mask: expected values in [0, 1], got {truth.min().item()} to {truth.max().item()}"
@@ -61,4 +67,3 @@ def checked_pair(attributions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     empty = (truth.amax(1) == 0).nonzero().flatten().tolist()
     if empty:
         raise ValueError(f"mask: expected evidence in every sample, got none in {empty[:5]}")
-    return maps.flatten(1), truth

@@ -11,6 +11,7 @@ from captum_video.baselines import Baseline, resolve
 from captum_video.clips import Layout, clips_of
 from captum_video.metrics._activations import Activation, activation_of
 from captum_video.metrics._ranking import maps_of
+from captum_video.metrics._scale import min_max
 from captum_video.perturb import PerturbationsPerEval, perturbed_scores
 
 
@@ -130,7 +131,6 @@ class _WholeAndShown:
 
 def _kept(maps: list[Tensor]) -> list[Tensor]:
     """The maps (N, T, H, W) of all inputs on one scale from 0 to 1 for each clip."""
-    flat = torch.cat([one.flatten(1) for one in maps], 1)
-    least = flat.amin(1)[:, None, None, None]
-    spread = flat.amax(1)[:, None, None, None] - least
-    return [(one - least) / spread.where(spread > 0, 1) for one in maps]
+    scaled = min_max(torch.cat([one.flatten(1) for one in maps], 1))
+    parts = scaled.split([one[0].numel() for one in maps], dim=1)
+    return [part.view(one.shape) for part, one in zip(parts, maps, strict=True)]
