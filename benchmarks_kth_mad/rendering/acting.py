@@ -141,8 +141,10 @@ def draw_span(rng: np.random.Generator, frames: int, span: int) -> range:
     A clip of two thirds of the sequence or more, cut from its centre, then holds the whole span. A
     longer span lies in the centre.
     """
-    margin = min(frames // 6, (frames - span) // 2)
-    first = int(rng.integers(margin, frames - span - margin, endpoint=True))
+    margin, rest = frames // 6, frames - span
+    if rest < 2 * margin:
+        return range(rest // 2, rest // 2 + span)  # where a clip as long begins, too
+    first = int(rng.integers(margin, rest - margin, endpoint=True))
     return range(first, first + span)
 
 
