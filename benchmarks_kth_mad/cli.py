@@ -11,6 +11,7 @@ from benchmarks_kth_mad import commands, experiments
 from benchmarks_kth_mad.boxes.training import BoxRecipe
 from benchmarks_kth_mad.cards import command as cards
 from benchmarks_kth_mad.checks import command as checks
+from benchmarks_kth_mad.console import shows_progress, silent
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.mad_index import read_classes
 from benchmarks_kth_mad.data.sampling import ClipShape
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        COMMANDS[options.command](options)
+        with silent(options.quiet):
+            COMMANDS[options.command](options)
     except BenchmarkError as error:
         # a process that loads clips puts its traceback before the message
         print("error:", str(error).rpartition("BenchmarkError: ")[2].strip(), file=sys.stderr)
@@ -103,7 +105,7 @@ def _methods(options: argparse.Namespace) -> Options:
         options.samples,
         options.seed,
         options.baseline,
-        show_progress=sys.stderr.isatty(),
+        show_progress=shows_progress(),
     )
 
 

@@ -1,11 +1,9 @@
 """What each command does, says and leaves behind."""
 
-import sys
 from collections.abc import Sequence
 
-from tqdm import tqdm
-
 from benchmarks_kth_mad.choice import spread_over_classes
+from benchmarks_kth_mad.console import progress_bar, shows_progress
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import (
@@ -39,7 +37,7 @@ def render(
     overwrite: bool,
 ) -> None:
     """Write a synthetic set, in the layout that the settings are for."""
-    with tqdm(desc="render", unit="video", leave=False, disable=None) as bar:
+    with progress_bar(desc="render", unit="video") as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
@@ -71,7 +69,7 @@ def train(
         test_set,
         recipe=recipe,
         weights=weights,
-        show_progress=sys.stderr.isatty(),
+        show_progress=shows_progress(),
         settings=settings,
     )
     manifest = Manifest(

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.methods import BASELINES, Clips, rise_grid
 from captum_video.attr import RISE3D
 
@@ -43,7 +43,7 @@ def convergence_table(
         "logit": model,
         "softmax": lambda *inputs: model(*inputs).softmax(1),
     }
-    with tqdm(total=len(scores) * (1 + n_seeds * len(counts)), disable=None) as bar:
+    with progress_bar(total=len(scores) * (1 + n_seeds * len(counts))) as bar:
         for name, score in scores.items():
 
             def estimate(

@@ -7,8 +7,8 @@ from typing import Literal, get_args
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.data.item import batch_of, inputs_of
 from benchmarks_kth_mad.data.sets import ActionSet, check_inputs
 from benchmarks_kth_mad.errors import BenchmarkError
@@ -85,7 +85,7 @@ def predict(
     model = checkpoint.model.to(device)
     rows = []
     loader = torch.utils.data.DataLoader(dataset, batch_size=batch_size)
-    for batch in tqdm(loader, desc="predict", leave=False, disable=None):
+    for batch in progress_bar(loader, desc="predict"):
         clips = to_device(inputs_of(batch["clip"]), device)
         with torch.inference_mode():
             chances = model(*clips).softmax(1).cpu()
@@ -133,7 +133,7 @@ def explain(
         batches = zip(*(clip.split(8) for clip in on_device), strict=True)
         targets = torch.cat([model(*batch).argmax(1) for batch in batches])
     maps = {}
-    for name in tqdm(methods, desc="methods", leave=False, disable=None):
+    for name in progress_bar(methods, desc="methods"):
         found = attribute(name, model, on_device, targets, options)
         maps[name] = tuple(one.float().cpu() for one in found)
     return Explained(
@@ -235,7 +235,7 @@ def measure(
     rows: list[dict[str, object]] = []
     curves: dict[str, dict[str, Curve]] = {}
     pairs = [(metric, method) for metric in dict.fromkeys(metrics) for method in explained.maps]
-    for metric, method in tqdm(pairs, desc="metrics", leave=False, disable=None):
+    for metric, method in progress_bar(pairs, desc="metrics"):
         if metric not in METRICS:
             raise BenchmarkError(f"metric {metric!r}: expected one of {', '.join(METRICS)}")
         try:

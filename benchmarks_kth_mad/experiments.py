@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from benchmarks_kth_mad.boxes.networks import NETWORKS, Sizes
 from benchmarks_kth_mad.choice import spread_evenly
 from benchmarks_kth_mad.commands import checkpoint_of, render
+from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.data.kth_index import check_classes
 from benchmarks_kth_mad.evaluation import load_explained
 from benchmarks_kth_mad.files import make_folder
@@ -88,13 +88,11 @@ def boxes(
     recipes = {name: replace(NETWORKS[name].recipe, **changes) for name in networks}
     results = Results(out, seed)
     cells = [(layout, network) for network in networks for layout in layouts]
-    for layout, network in tqdm(cells, desc="trainings", leave=False, disable=None):
+    for layout, network in progress_bar(cells, desc="trainings"):
         recipe = recipes[network]
-        with tqdm(
-            total=recipe.epochs, desc=f"{network}, {layout}", leave=False, disable=None
-        ) as bar:
+        with progress_bar(total=recipe.epochs, desc=f"{network}, {layout}") as bar:
 
-            def show(epoch: int, accuracy: float, bar: tqdm = bar) -> None:
+            def show(epoch: int, accuracy: float, bar: Any = bar) -> None:
                 bar.set_postfix(accuracy=f"{accuracy:.3f}", refresh=False)
                 bar.update()
 

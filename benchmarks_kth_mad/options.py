@@ -55,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
         one.add_argument("--seed", type=whole_number(0), default=0, help="of everything random")
+        one.add_argument("--quiet", action="store_true", help="say nothing but errors")
         return one
 
     render = add(

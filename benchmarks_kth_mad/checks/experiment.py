@@ -10,7 +10,6 @@ from typing import TypeVar
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from benchmarks_kth_mad.checks.bench import (
     RANDOM,
@@ -24,6 +23,7 @@ from benchmarks_kth_mad.checks.bench import (
 )
 from benchmarks_kth_mad.checks.catalogue import CHECKS, Check, Ground
 from benchmarks_kth_mad.checks.planted import planted_rows
+from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.data.sets import ActionSet
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.models import Checkpoint
@@ -102,7 +102,7 @@ def run_checks(
         rows.append(planted_rows(planted))
     grounds = _grounds(checks)
     total = len(grounds) * len(methods)
-    with tqdm(total=total, desc="checks", leave=False, disable=None) as bar:
+    with progress_bar(total=total, desc="checks") as bar:
         for ground, asked in grounds.items():
             bench = _bench(ground, run, span_run, plan)
             for method in methods:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
+from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.data.mad import MAD
 from benchmarks_kth_mad.evaluation import Explained
 from benchmarks_kth_mad.files import whole_file
@@ -70,7 +70,7 @@ def run_study(config: StudyConfig, root: str | Path, out: Path, device: str) -> 
     """
     rows: list[pd.DataFrame] = []
     drawn: dict[tuple[str, str, str], Explained] = {}
-    bar = tqdm(trainings_of(config), desc="trainings", leave=False, disable=None)
+    bar = progress_bar(trainings_of(config), desc="trainings")
     for training in bar:
         bar.set_postfix_str(f"{training.network}, {training.spectrum}")
         checkpoint = _trained(training, config, root, out, device)

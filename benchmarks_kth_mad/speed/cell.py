@@ -10,8 +10,8 @@ from statistics import median
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.speed.clock import seconds_of
 from captum_video.nn import InputCellAttentionLSTM
 
@@ -47,7 +47,7 @@ def cell_table(
     module = InputCellAttentionLSTM(features, hidden).to(device)
     stepwise = _Stepwise(module).to(device)
     rows = []
-    for frames in tqdm(lengths, desc="lengths", disable=None):
+    for frames in progress_bar(lengths, desc="lengths"):
         inputs = torch.randn(clips, frames, features, device=device, requires_grad=True)
         for work, ways in _works(module, stepwise, inputs).items():
             seconds = _medians(ways, rounds, device)

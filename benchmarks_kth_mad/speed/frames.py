@@ -13,8 +13,8 @@ import pandas as pd
 import torch
 from captum.attr import FeatureAblation, Saliency
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.models import build_model
 from benchmarks_kth_mad.speed.clock import seconds_of
 from captum_video.attr import SpatioTemporalOcclusion, TemporalSaliencyRescaling
@@ -169,7 +169,7 @@ def _compare(
     device: str,
 ) -> pd.DataFrame:
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
-    for _ in tqdm(range(rounds), desc="rounds", disable=None):
+    for _ in progress_bar(range(rounds), desc="rounds"):
         for name, run in contestants.items():
             seconds[name].append(seconds_of(run, device))
     clocks = ("wall", "CPU") if device == "cpu" else ("wall",)

@@ -16,8 +16,8 @@ import torch
 from captum.attr import Occlusion
 from torch import Tensor, nn
 from torchvision.models.video import r3d_18
-from tqdm import tqdm
 
+from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.speed.clock import seconds_of
 from captum_video.attr import RISE3D, SIDU3D, GradCAM3D, SpatioTemporalOcclusion
 from captum_video.metrics import deletion, insertion
@@ -69,7 +69,7 @@ def ratio_table(
     with torch.autocast(device, torch.bfloat16, enabled=autocast):
         for work in (floor, *works.values()):  # first runs compile and allocate
             work.run()
-        for _ in tqdm(range(rounds), desc="rounds", disable=None):
+        for _ in progress_bar(range(rounds), desc="rounds"):
             before = _time(floor, device)
             for name, work in works.items():
                 own, after = _time(work, device), _time(floor, device)
