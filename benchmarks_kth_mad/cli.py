@@ -45,12 +45,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             COMMANDS[options.command](options)
     except BenchmarkError as error:
         # a process that loads clips puts its traceback before the message
-        print("error:", str(error).rpartition("BenchmarkError: ")[2].strip(), file=sys.stderr)
+        _complain(str(error).rpartition("BenchmarkError: ")[2].strip())
         return 2
     except OSError as error:
-        print("error:", error, file=sys.stderr)
+        _complain(str(error))
         return 2
     return 0
+
+
+def _complain(text: str) -> None:
+    """Say what is wrong on one line; what a file's names hold can not steer a terminal."""
+    print("error:", "".join(one if one.isprintable() else " " for one in text), file=sys.stderr)
 
 
 def _source(options: argparse.Namespace, known: Source | None = None) -> Source:
@@ -268,6 +273,11 @@ def _multispectral(options: argparse.Namespace) -> None:
         place = changes
         for name in names[:-1]:
             place = place.setdefault(name, {})
+            if not isinstance(place, dict):
+                raise BenchmarkError(
+                    f"--set {'.'.join(names)}: {name} has a value already; change either the whole "
+                    f"or its parts"
+                )
         place[names[-1]] = value
     for name in ("seed", "compat"):
         if getattr(options, name) is not None:
