@@ -15,7 +15,7 @@ from benchmarks_kth_mad.console import shows_progress, silent
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.mad_index import read_classes
 from benchmarks_kth_mad.data.sampling import ClipShape
-from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.errors import BenchmarkError, on_one_line
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS, load_foreign_checkpoint
 from benchmarks_kth_mad.multispectral.config import load_config
@@ -45,17 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             COMMANDS[options.command](options)
     except BenchmarkError as error:
         # a process that loads clips puts its traceback before the message
-        _complain(str(error).rpartition("BenchmarkError: ")[2].strip())
+        text = str(error).rpartition("BenchmarkError: ")[2].strip()
+        print("error:", on_one_line(text), file=sys.stderr)
         return 2
     except OSError as error:
-        _complain(str(error))
+        print("error:", on_one_line(str(error)), file=sys.stderr)
         return 2
     return 0
-
-
-def _complain(text: str) -> None:
-    """Say what is wrong on one line; what a file's names hold can not steer a terminal."""
-    print("error:", "".join(one if one.isprintable() else " " for one in text), file=sys.stderr)
 
 
 def _source(options: argparse.Namespace, known: Source | None = None) -> Source:

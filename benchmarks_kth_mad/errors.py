@@ -26,3 +26,8 @@ class _Brief(Repr):
 def shown(value: object) -> str:
     """A value as a message shows it: on one line, and cut where it is long."""
     return _Brief().repr(value)
+
+
+def on_one_line(text: str) -> str:
+    """A message without line ends, and without what steers a terminal; names in files may hold any."""
+    return "".join(one if one.isprintable() else " " for one in text)

@@ -12,6 +12,7 @@ from benchmarks_kth_mad.checks.command import add_checks
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP
 from benchmarks_kth_mad.declared import read_yaml
+from benchmarks_kth_mad.errors import on_one_line
 from benchmarks_kth_mad.methods import COMPAT
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS
 from benchmarks_kth_mad.models.study_checkpoints import STUDY_MEAN, STUDY_STD
@@ -35,7 +36,7 @@ class _Parser(argparse.ArgumentParser):
     """Says in one line what is wrong with the options, and leaves with exit code 2."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
+        self.exit(2, f"{on_one_line(f'{self.prog}: error: {message} (see --help)')}\n")
 
 
 def build_parser() -> argparse.ArgumentParser:

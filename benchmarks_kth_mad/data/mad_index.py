@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import category
 
 from benchmarks_kth_mad.data.limits import MOST_FRAMES
 from benchmarks_kth_mad.errors import BenchmarkError, shown
@@ -95,7 +96,7 @@ def read_classes(root: Path) -> tuple[str, ...]:
     file they are ``class 0`` to ``class 7``.
 
     Raises:
-        BenchmarkError: an empty file, an empty line, or a name given twice.
+        BenchmarkError: an empty file, an empty line, control characters, or a name given twice.
     """
     for path in (root / CLASS_FILE, root / LIST_FOLDER / CLASS_FILE):
         if is_file(path):
@@ -107,6 +108,11 @@ def read_classes(root: Path) -> tuple[str, ...]:
         name = line.strip()
         if not name:
             raise BenchmarkError(f"{path}, line {number}: expected a class name, got an empty line")
+        if any(category(one) == "Cc" for one in name):
+            raise BenchmarkError(
+                f"{path}, line {number}: expected a class name, got {shown(name)}, which has control "
+                f"characters"
+            )
         if name in names:
             raise BenchmarkError(f"{path}, line {number}: class {shown(name)} comes a second time")
         names[name] = None
