@@ -15,7 +15,7 @@ from benchmarks_kth_mad.console import shows_progress, silent
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.mad_index import read_classes
 from benchmarks_kth_mad.data.sampling import ClipShape
-from benchmarks_kth_mad.errors import BenchmarkError, ClipsFailed
+from benchmarks_kth_mad.errors import BenchmarkError, ClipsFailed, on_one_line
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS, load_foreign_checkpoint
 from benchmarks_kth_mad.multispectral.config import load_config
@@ -46,13 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             COMMANDS[options.command](options)
     except BenchmarkError as error:
         # a process that loads clips puts its traceback before the message
-        print("error:", str(error).rpartition("BenchmarkError: ")[2].strip(), file=sys.stderr)
+        text = str(error).rpartition("BenchmarkError: ")[2].strip()
+        print("error:", on_one_line(text), file=sys.stderr)
         return 2
     except OSError as error:
-        print("error:", error, file=sys.stderr)
+        print("error:", on_one_line(str(error)), file=sys.stderr)
         return 2
     except ClipsFailed as error:
-        print("error:", error, file=sys.stderr)
+        print("error:", on_one_line(str(error)), file=sys.stderr)
         return 3
     return 0
 
@@ -282,6 +283,11 @@ def _multispectral(options: argparse.Namespace) -> None:
         place = changes
         for name in names[:-1]:
             place = place.setdefault(name, {})
+            if not isinstance(place, dict):
+                raise BenchmarkError(
+                    f"--set {'.'.join(names)}: {name} has a value already; change either the whole "
+                    f"or its parts"
+                )
         place[names[-1]] = value
     for name in ("seed", "compat"):
         if getattr(options, name) is not None:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from benchmarks_kth_mad.errors import BenchmarkError
 
+MOST_TEXT = 2**26
+"""Bytes of a list or a manifest."""
+
 
 def make_folder(path: Path) -> None:
     """Make a folder, and those above it.
@@ -51,3 +54,34 @@ def _lives(process: int) -> bool:
     except OSError:
         pass  # another user's
     return True
+
+
+def read_text(path: Path, most: int = MOST_TEXT, errors: str = "strict") -> str:
+    """The text of a list, a config or a manifest.
+
+    Args:
+        path: of a file in UTF-8.
+        most: bytes that it may have.
+        errors: what becomes of bytes that are no UTF-8: ``"strict"`` or ``"replace"``.
+
+    Raises:
+        BenchmarkError: it can not be read, is longer, or is no text.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+        if len(content) > most:
+            raise BenchmarkError(f"{path}: expected a text of at most {most} bytes; is it another?")
+        return content.decode("utf-8-sig", errors)
+    except UnicodeDecodeError as error:
+        raise BenchmarkError(f"{path}: not a text file in UTF-8; save it as one") from error
+    except (OSError, ValueError) as error:  # a value error: a name with a NUL in it
+        raise BenchmarkError(f"{path}: can not be read ({error}); check the path") from error
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there; no name is an error, not even one that no file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long, or with a NUL in it
+        return False

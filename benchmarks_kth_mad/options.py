@@ -4,8 +4,6 @@ import argparse
 from dataclasses import asdict, fields
 from typing import NoReturn
 
-import yaml
-
 from benchmarks_kth_mad.boxes.networks import NETWORKS
 from benchmarks_kth_mad.boxes.series import LAYOUTS
 from benchmarks_kth_mad.boxes.training import BoxRecipe
@@ -13,6 +11,8 @@ from benchmarks_kth_mad.cards.command import add_cards
 from benchmarks_kth_mad.checks.command import add_checks
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP
+from benchmarks_kth_mad.declared import read_yaml
+from benchmarks_kth_mad.errors import on_one_line
 from benchmarks_kth_mad.methods import COMPAT
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS
 from benchmarks_kth_mad.models.study_checkpoints import STUDY_MEAN, STUDY_STD
@@ -37,7 +37,7 @@ class _Parser(argparse.ArgumentParser):
     """Says in one line what is wrong with the options, and leaves with exit code 2."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
+        self.exit(2, f"{on_one_line(f'{self.prog}: error: {message} (see --help)')}\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -231,9 +231,9 @@ def _change(text: str) -> tuple[list[str], object]:
     if not (name and sign):
         raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
     try:
-        return name.split("."), yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: the value is not YAML") from error
+        return name.split("."), read_yaml(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: the value is not YAML ({error})") from error
 
 
 def _add_planted(parser: argparse.ArgumentParser) -> None:

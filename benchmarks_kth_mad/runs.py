@@ -10,8 +10,9 @@ from pathlib import Path
 from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.data.mad import MAD
 from benchmarks_kth_mad.data.sampling import ClipShape
+from benchmarks_kth_mad.declared import build
 from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.files import whole_file
+from benchmarks_kth_mad.files import is_file, read_text, whole_file
 
 PACKAGES = ("captum-video", "captum", "torch", "torchvision", "numpy")
 ONE_PERSON = (
@@ -115,18 +116,24 @@ class Run:
         """
         require(self.manifest, "train")
         try:
-            content = json.loads(self.manifest.read_text())
-            source = content.pop("source")
-            source["classes"] = tuple(map(str, source["classes"]))
-            content["unseen_persons"] = tuple(content["unseen_persons"])
-            return Manifest(source=Source(**source), **content)
-        except (ValueError, KeyError, TypeError) as error:
+            content = json.loads(read_text(self.manifest))
+            source = build(Source, content["source"], "source")
+            return _possible(build(Manifest, content | {"source": source}, "manifest"))
+        except (BenchmarkError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise BenchmarkError(
                 f"{self.manifest}: not the manifest of a run; run train again"
             ) from error
 
 
+def _possible(manifest: Manifest) -> Manifest:
+    """The manifest, if a run can have given it."""
+    counts = (manifest.seed, manifest.test_clips, *manifest.unseen_persons)
+    if min(counts) < 0 or not 0 <= manifest.accuracy <= 1 or not manifest.source.classes:
+        raise ValueError("no run gives such numbers")
+    return manifest
+
+
 def require(path: Path, command: str) -> None:
     """Raise BenchmarkError, naming the command that makes the file, where it is not there."""
-    if not path.is_file():
+    if not is_file(path):
         raise BenchmarkError(f"{path}: no such file; run {command} first")

@@ -11,6 +11,7 @@ from benchmarks_kth_mad.boxes.figure import draw_maps
 from benchmarks_kth_mad.boxes.study import Result
 from benchmarks_kth_mad.boxes.table import as_markdown
 from benchmarks_kth_mad.boxes.training import BoxRecipe
+from benchmarks_kth_mad.data.arrays import read_arrays
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.files import make_folder, whole_file
 
@@ -71,9 +72,10 @@ class Results:
         try:
             self.rows = pd.read_csv(path)
             seeds = set(self.rows["seed"])
-            with np.load(folder / "maps.npz") as maps:
-                self.maps = {name: maps[name] for name in maps.files}
-        except (OSError, ValueError, KeyError) as error:
+            self.maps = read_arrays(folder / "maps.npz")
+        except BenchmarkError:
+            raise
+        except Exception as error:  # zip, key and value errors: whatever a foreign file gives
             raise BenchmarkError(
                 f"{folder}: its boxes.csv and maps.npz can not be read; choose another folder"
             ) from error

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.data.limits import MOST_FRAMES
+from benchmarks_kth_mad.errors import BenchmarkError, shown
+from benchmarks_kth_mad.files import is_file, read_text
 
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
 SPLITS = ("train", "val", "test")
@@ -15,11 +17,11 @@ SEQUENCE_SPLIT = ("train", "val", "test", "train")
 
 _SPLIT_LINES = {"Training": "train", "Validation": "val", "Test": "test"}
 _SPLIT = re.compile(r"(Training|Validation|Test):\s*(.*)")
-_PERSONS = re.compile(r"person\d+(\s*,\s*\d+)*")
+_PERSONS = re.compile(r"person\d{1,9}(\s*,\s*\d{1,9})*")
 _ROW = re.compile(
-    r"(?P<name>person(\d+)_([a-z]+)_d(\d+))\s+(?:frames\s+(?P<ranges>\S.*)|\*missing\*)"
+    r"(?P<name>person(\d{1,9})_([a-z]+)_d(\d{1,9}))\s+(?:frames\s+(?P<ranges>\S.*)|\*missing\*)"
 )
-_RANGE = re.compile(r"(\d+)-(\d+)")
+_RANGE = re.compile(r"(\d{1,18})-(\d{1,18})")
 
 
 @dataclass(frozen=True)
@@ -92,11 +94,11 @@ def read_sequences(path: Path) -> SequenceFile:
     Raises:
         BenchmarkError: no such file, no row in it, or a line that can not be read (named by number).
     """
-    if not path.is_file():
+    if not is_file(path):
         raise BenchmarkError(f"{path}: no such file; KTH keeps it at the root of the data set")
     videos: dict[str, Video] = {}
     persons: dict[str, tuple[int, ...]] = {}
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = read_text(path, errors="replace")
     for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
         try:
             if split := _SPLIT.fullmatch(line):
@@ -191,7 +193,7 @@ def _record(
 
 def _parse_persons(text: str, others: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
     if not _PERSONS.fullmatch(text):
-        raise ValueError(f"expected persons such as 'person11, 12, 13', got {text!r}")
+        raise ValueError(f"expected persons such as 'person11, 12, 13', got {shown(text)}")
     persons = tuple(int(number) for number in re.findall(r"\d+", text))
     for split, taken in others.items():
         if shared := set(persons) & set(taken):
@@ -202,10 +204,10 @@ def _parse_persons(text: str, others: dict[str, tuple[int, ...]]) -> tuple[int, 
 def _parse_row(line: str) -> Video:
     row = _ROW.fullmatch(line)
     if row is None:
-        raise ValueError(f"expected 'person01_walking_d1 frames 1-75, 152-225', got {line!r}")
+        raise ValueError(f"expected 'person01_walking_d1 frames 1-75, 152-225', got {shown(line)}")
     person, action, scenario = int(row[2]), row[3], int(row[4])
     if action not in ACTIONS:
-        raise ValueError(f"unknown action {action!r}; KTH has {', '.join(ACTIONS)}")
+        raise ValueError(f"unknown action {shown(action)}; KTH has {', '.join(ACTIONS)}")
     ranges = row["ranges"].split(",") if row["ranges"] else []
     return Video(action, person, scenario, tuple(_parse_range(part.strip()) for part in ranges))
 
@@ -213,10 +215,12 @@ def _parse_row(line: str) -> Video:
 def _parse_range(text: str) -> tuple[int, int]:
     match = _RANGE.fullmatch(text)
     if match is None:
-        raise ValueError(f"expected a frame range such as 1-95, got {text!r}")
+        raise ValueError(f"expected a frame range such as 1-95, got {shown(text)}")
     first, last = int(match[1]), int(match[2])
     if first < 1 or last < first:
         raise ValueError(
             f"frame range {text}: expected to begin at 1 or later and end no earlier than it begins"
         )
+    if last > MOST_FRAMES:
+        raise ValueError(f"frame range {text}: expected to end at {MOST_FRAMES} or earlier")
     return first, last

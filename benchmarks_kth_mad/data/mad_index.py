@@ -1,6 +1,6 @@
 """The multispectral set on paper: its lists, its class names, and which folders make a scene.
 
-Opens no picture.
+Opens no picture. Rows lead to nothing outside of the root, by dots, by an absolute path or by a link.
 """
 
 import os
@@ -8,8 +8,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import category
 
-from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.data.limits import MOST_FRAMES
+from benchmarks_kth_mad.errors import BenchmarkError, shown
+from benchmarks_kth_mad.files import is_file, read_text
 
 LIST_FOLDER = "file_lists"
 CLASS_FILE = "classes.txt"
@@ -17,8 +20,10 @@ N_CLASSES = 8
 SPECTRA = {"IR": ("IR",), "TV": ("TV",), "IRTV": ("IR", "TV"), "paired": ("TV", "IR")}
 SPLITS = {"train": ("train",), "test": ("test",), "all": ("train", "test")}
 
-_ROW = re.compile(r"(?P<folder>\S|\S.*\S)\s+(?P<frames>\d+)\s+(?P<label>\d+)")
-_PERSON = re.compile(r"person(\d+)", re.IGNORECASE)
+_ROW = re.compile(r"(?P<folder>\S|\S.*\S)\s+(?P<frames>\d{1,18})\s+(?P<label>\d{1,18})")
+_PERSON = re.compile(r"person(\d{1,18})", re.IGNORECASE)
+_PICTURE = re.compile(r"(\d{4,18})\.png", re.ASCII)
+_LONGEST = 4000  # characters of a row
 _TOKEN = r"(?<![A-Za-z0-9]){}(?![A-Za-z0-9])"
 
 
@@ -91,21 +96,28 @@ def read_classes(root: Path) -> tuple[str, ...]:
     file they are ``class 0`` to ``class 7``.
 
     Raises:
-        BenchmarkError: an empty file, an empty line, or a name given twice.
+        BenchmarkError: an empty file, an empty line, control characters, or a name given twice.
     """
     for path in (root / CLASS_FILE, root / LIST_FOLDER / CLASS_FILE):
-        if path.is_file():
+        if is_file(path):
             break
     else:
         return tuple(f"class {label}" for label in range(N_CLASSES))
-    names = [line.strip() for line in _text(path).rstrip().splitlines()]
-    if not names:
-        raise BenchmarkError(f"{path}: empty; give one class name per line, in order of labels")
-    for number, name in enumerate(names, start=1):
+    names: dict[str, None] = {}
+    for number, line in enumerate(read_text(path).rstrip().splitlines(), start=1):
+        name = line.strip()
         if not name:
             raise BenchmarkError(f"{path}, line {number}: expected a class name, got an empty line")
-        if name in names[: number - 1]:
-            raise BenchmarkError(f"{path}, line {number}: class {name!r} comes a second time")
+        if any(category(one) == "Cc" for one in name):
+            raise BenchmarkError(
+                f"{path}, line {number}: expected a class name, got {shown(name)}, which has control "
+                f"characters"
+            )
+        if name in names:
+            raise BenchmarkError(f"{path}, line {number}: class {shown(name)} comes a second time")
+        names[name] = None
+    if not names:
+        raise BenchmarkError(f"{path}: empty; give one class name per line, in order of labels")
     return tuple(names)
 
 
@@ -142,7 +154,8 @@ def index_records(
     for row in rows:
         _check_pictures(row, root)
     rows = [row for row in rows if names[row.label] in chosen]
-    absent = [name for name in chosen if name not in {names[row.label] for row in rows}]
+    present = {names[row.label] for row in rows}
+    absent = [name for name in chosen if name not in present]
     if classes is not None and absent:
         raise BenchmarkError(
             f"{root / LIST_FOLDER}: split {split} has no row of {', '.join(absent)}; choose among "
@@ -162,13 +175,13 @@ def read_list(root: Path, spectrum: str, split: str, n_classes: int) -> list[Row
         BenchmarkError: no such file, no row in it, or a row that can not be read.
     """
     path = list_path(root, spectrum, split)
-    if not path.is_file():
+    if not is_file(path):
         raise BenchmarkError(
             f"{path}: no such list; the set keeps rows 'folder n_frames label' there: check the "
             f"root, or render the set with --layout mad"
         )
     rows = []
-    for number, line in enumerate(map(str.strip, _text(path).splitlines()), start=1):
+    for number, line in enumerate(map(str.strip, read_text(path).splitlines()), start=1):
         if line:
             rows.append(_parse(line, f"{path}, line {number}", spectrum, n_classes))
     if not rows:
@@ -176,20 +189,15 @@ def read_list(root: Path, spectrum: str, split: str, n_classes: int) -> list[Row
     return rows
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BenchmarkError(f"{path}: not a text file in UTF-8; save it as one") from error
-
-
 def _parse(line: str, place: str, spectrum: str, n_classes: int) -> Row:
-    match = _ROW.fullmatch(line)
+    match = _ROW.fullmatch(line) if len(line) <= _LONGEST else None
     if match is None:
-        raise BenchmarkError(f"{place}: expected 'folder n_frames label', got {line!r}")
+        raise BenchmarkError(f"{place}: expected 'folder n_frames label', got {shown(line)}")
     frames, label = int(match["frames"]), int(match["label"])
     if frames < 1:
         raise BenchmarkError(f"{place}: expected at least 1 frame, got {frames}")
+    if frames > MOST_FRAMES:
+        raise BenchmarkError(f"{place}: expected at most {MOST_FRAMES} frames, got {frames}")
     if label >= n_classes:
         raise BenchmarkError(
             f"{place}: expected a label from 0 to {n_classes - 1}, got {label}; labels count from "
@@ -230,18 +238,36 @@ def _check_repeats(rows: Sequence[Row]) -> None:
 def _check_pictures(row: Row, root: Path) -> None:
     folder = root / row.folder
     try:
-        there = {entry.name for entry in os.scandir(folder)}
-    except OSError as error:
+        _check_inside(row.place, folder, root)
+        there = set()
+        for entry in os.scandir(folder):
+            there.add(entry.name)
+            if entry.is_symlink() and _PICTURE.fullmatch(entry.name):
+                _check_inside(row.place, Path(entry.path), root)
+    except (OSError, ValueError) as error:  # a value error: a name with a NUL in it
+        reason = error.strerror if isinstance(error, OSError) else error
         raise BenchmarkError(
-            f"{row.place}: {folder} is not a folder that can be read ({error.strerror}); rows name "
-            f"folders relative to {root}"
+            f"{row.place}: {folder} is not a folder that can be read ({reason}); rows "
+            f"name folders relative to {root}"
         ) from error
-    missing = [n for n in range(row.frames) if picture_name(n) not in there]
-    if missing:
+    # a row may claim any number: what is looked through is what is there
+    missing = next((n for n in range(row.frames) if picture_name(n) not in there), None)
+    if missing is not None:
+        numbers = [int(match[1]) for match in map(_PICTURE.fullmatch, there) if match]
+        count = sum(n < row.frames and picture_name(n) in there for n in set(numbers))
         raise BenchmarkError(
-            f"{row.place}: {folder} holds {row.frames - len(missing)} of the {row.frames} frames "
-            f"{picture_name(0)} to {picture_name(row.frames - 1)}; {picture_name(missing[0])} is "
-            f"missing: correct the row, or fetch the pictures again"
+            f"{row.place}: {folder} holds {count} of the {row.frames} frames {picture_name(0)} to "
+            f"{picture_name(row.frames - 1)}; {picture_name(missing)} is missing: correct the row, "
+            f"or fetch the pictures again"
+        )
+
+
+def _check_inside(place: str, path: Path, root: Path) -> None:
+    """Whether a path leads to something below the root, whatever links are followed."""
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+        raise BenchmarkError(
+            f"{place}: {path} lies outside of {root}; put the pictures below the root, or "
+            f"take a root that holds them all"
         )
 
 

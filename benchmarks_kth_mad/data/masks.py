@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks_kth_mad.data.arrays import read_arrays
 from benchmarks_kth_mad.data.kth_index import Record
+from benchmarks_kth_mad.data.limits import check_bytes, check_pixels
 from benchmarks_kth_mad.data.sampling import ClipShape, resize_frames
 from benchmarks_kth_mad.errors import BenchmarkError
 
@@ -46,15 +48,22 @@ def load_masks(path: Path) -> np.ndarray:
     """Read the masks of a video, bool (T, H, W).
 
     Raises:
-        BenchmarkError: no such file, or not one of masks.
+        BenchmarkError: no such file, not one of masks, or masks that take more bytes than
+            `data.limits` allows (said before memory is taken for them).
     """
     if not path.is_file():
         raise BenchmarkError(
             f"{path}: no such file; only rendered sets have masks, made by the command render"
         )
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return np.unpackbits(file["bits"], axis=-1, count=int(file["width"])).astype(bool)
+        arrays = read_arrays(path, ("bits", "width"))
+        bits, width = arrays["bits"], int(arrays["width"])
+        if bits.ndim != 3 or not 8 * (bits.shape[2] - 1) < width <= 8 * bits.shape[2]:
+            raise ValueError("not eight pixels to a byte")
+        check_bytes(path, *bits.shape[:2], width)
+        return np.unpackbits(bits, axis=-1, count=width).view(bool)
+    except BenchmarkError:
+        raise
     except Exception as error:  # zip, numpy and key errors: whatever a damaged file gives
         raise BenchmarkError(f"{path}: not a file of masks; render the set again") from error
 
@@ -67,7 +76,7 @@ def subsequence_masks(root: Path, kind: MaskKind, record: Record) -> np.ndarray:
     """
     if kind == "text" and (root / STILL_TEXT).is_file():
         still = _load_still(root / STILL_TEXT, record.action)
-        return np.repeat(still[None], record.last - record.first + 1, axis=0)
+        return np.broadcast_to(still, (record.last - record.first + 1, *still.shape))
     path = mask_file(root, kind, record.video_name)
     masks = load_masks(path)
     if len(masks) <= record.last:
@@ -80,11 +89,13 @@ def subsequence_masks(root: Path, kind: MaskKind, record: Record) -> np.ndarray:
 
 def _load_still(path: Path, action: str) -> np.ndarray:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            mask = file[action].astype(bool)
+        mask = read_arrays(path, (action,))[action]
         if mask.ndim != 2:
             raise ValueError("not a mask of one picture")
-        return mask
+        check_pixels(path, *mask.shape)
+        return mask.astype(bool)
+    except BenchmarkError:
+        raise
     except Exception as error:  # zip, numpy and key errors: whatever a foreign file gives
         raise BenchmarkError(
             f"{path}: expected a mask (height, width) for {action}; fetch the set again"

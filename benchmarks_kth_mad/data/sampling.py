@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks_kth_mad.data.limits import check_bytes, check_pixels
 from benchmarks_kth_mad.data.video import Frames
 from benchmarks_kth_mad.errors import BenchmarkError
 
@@ -26,8 +27,8 @@ class ClipShape:
             each of ``frames / segments`` frames that follow one another.
 
     Raises:
-        BenchmarkError: a size below 1, neither 1 nor 3 channels, or frames that the segments do not
-            divide.
+        BenchmarkError: a size below 1, neither 1 nor 3 channels, frames that the segments do not
+            divide, or more than `data.limits` allows.
 
     Example:
         >>> ClipShape(frames=16, stride=2).span
@@ -51,6 +52,8 @@ class ClipShape:
                 )
         if self.channels not in (1, 3):
             raise BenchmarkError(f"clip channels: expected 1 or 3, got {self.channels}")
+        check_pixels("clip", self.height, self.width)
+        check_bytes("clip", self.frames, self.height, self.width, self.channels)
         if self.frames % self.segments:
             raise BenchmarkError(
                 f"clip frames: expected a multiple of the {self.segments} segments, got {self.frames}"

@@ -1,16 +1,16 @@
 """What a study is made of: networks, spectra, methods, and how much of each, from one YAML file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
-
-import yaml
+from typing import Any
 
 from benchmarks_kth_mad.data.sampling import ClipShape
-from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.declared import MOST, MOST_YAML, build, read_yaml
+from benchmarks_kth_mad.errors import BenchmarkError, shown
 from benchmarks_kth_mad.evaluation import METRICS, UNITS, Unit
+from benchmarks_kth_mad.files import is_file, read_text
 from benchmarks_kth_mad.methods import BASELINES, COMPAT, METHODS, Options
 from benchmarks_kth_mad.models import MODELS, Settings
 from benchmarks_kth_mad.rendering.thermal import MADSettings
@@ -19,7 +19,6 @@ from benchmarks_kth_mad.training import Recipe
 SPECTRA = ("IR", "TV")
 TRAINED_ON = (*SPECTRA, "IRTV")
 FUSION = ("early", "two_stream")
-Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -108,6 +107,8 @@ class StudyConfig:
             _check(name, given, known)
             if not given:
                 raise BenchmarkError(f"{name}: expected at least one of {', '.join(known)}")
+        if not 0 <= self.seed <= MOST:
+            raise BenchmarkError(f"seed: expected 0 to {MOST}, got {shown(self.seed)}")
         _check("fusion", self.fusion, FUSION)
         _check("fused networks", self.fused_networks(), MODELS)
         if self.compat is not None:
@@ -161,17 +162,16 @@ def load_config(name_or_path: str, changes: Mapping[str, Any] | None = None) -> 
     if name_or_path in presets():
         folder = resources.files("benchmarks_kth_mad") / "configs"
         text = (folder / f"{name_or_path}.yaml").read_text()
-    elif path.is_file():
-        text = path.read_text()
+    elif is_file(path):
+        text = read_text(path, MOST_YAML)
     else:
         raise BenchmarkError(
             f"config {name_or_path}: no such file, and none of the presets {', '.join(presets())}"
         )
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        first = str(error).splitlines()[0]
-        raise BenchmarkError(f"config {name_or_path}: not YAML ({first})") from error
+        content = read_yaml(text)
+    except ValueError as error:
+        raise BenchmarkError(f"config {name_or_path}: not YAML ({error})") from error
     try:
         return _study(_merged(_mapping(content, "study"), changes or {}))
     except BenchmarkError as error:
@@ -186,33 +186,23 @@ def _study(content: Mapping[str, Any]) -> StudyConfig:
         for name, plan in _mapping(known.pop("networks", {}), "networks").items()
     }
     parts: dict[str, Any] = {"networks": networks}
-    parts["maps"] = _part(MapPlan, _mapping(known.pop("maps", {}), "maps"), "maps")
+    parts["maps"] = build(MapPlan, _mapping(known.pop("maps", {}), "maps"), "maps")
     scenes = {"seed": seed, **_mapping(known.pop("render", {}), "render")}
-    parts["render"] = _part(MADSettings, scenes, "render")
-    return _part(StudyConfig, {**known, **parts}, "study")
+    parts["render"] = build(MADSettings, scenes, "render")
+    return build(StudyConfig, {**known, **parts}, "study")
 
 
 def _network(plan: Mapping[str, Any], name: str, seed: int) -> NetworkPlan:
     content = dict(plan)
     for part, kind, more in (("clip", ClipShape, {}), ("recipe", Recipe, {"seed": seed})):
         given = {**more, **_mapping(content.get(part, {}), f"{name} {part}")}
-        content[part] = _part(kind, given, f"{name} {part}")
-    return _part(NetworkPlan, content, name)
-
-
-def _part(kind: type[Part], content: Mapping[str, Any], name: str) -> Part:
-    """Build one part, and say which of its names is not known."""
-    known = [one.name for one in fields(kind)]  # type: ignore[arg-type]
-    _check(f"{name}: entry", content, known)
-    try:
-        return kind(**content)
-    except TypeError as error:
-        raise BenchmarkError(f"{name}: {error}") from error
+        content[part] = build(kind, given, f"{name} {part}")
+    return build(NetworkPlan, content, name)
 
 
 def _mapping(content: object, name: str) -> Mapping[str, Any]:
     if not isinstance(content, Mapping):
-        raise BenchmarkError(f"{name}: expected names with values, got {content!r}")
+        raise BenchmarkError(f"{name}: expected names with values, got {shown(content)}")
     return content
 
 
@@ -228,7 +218,9 @@ def _merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 
 def _check(name: str, given: object, known: object) -> None:
     if not isinstance(given, Mapping | Sequence) or isinstance(given, str):
-        raise BenchmarkError(f"{name}: expected a list, got {given!r}")
+        raise BenchmarkError(f"{name}: expected a list, got {shown(given)}")
     for one in given:
         if one not in known:  # type: ignore[operator]
-            raise BenchmarkError(f"{name}: expected {', '.join(known)}, got {one!r}")  # type: ignore[arg-type]
+            raise BenchmarkError(f"{name}: expected {', '.join(known)}, got {shown(one)}")  # type: ignore[arg-type]
+    if len(set(given)) < len(given):
+        raise BenchmarkError(f"{name}: expected different ones, got {', '.join(given)}")
