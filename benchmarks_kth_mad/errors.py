@@ -4,7 +4,7 @@ from reprlib import Repr
 
 
 class BenchmarkError(Exception):
-        """Bad data, a bad option or a bad file; the message names it, and the cure. Exit code 2."""
+    """Bad data, a bad option or a bad file; the message names it, and the cure. Exit code 2."""
 
 
 class ClipsFailed(Exception):

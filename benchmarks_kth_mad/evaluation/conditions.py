@@ -16,7 +16,7 @@ from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.data.mad import MAD
 from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.files import make_folder, whole_file
+from benchmarks_kth_mad.files import make_folder, read_text, whole_file
 from benchmarks_kth_mad.runs import PACKAGES
 
 MANIFEST = "manifest.json"
@@ -68,11 +68,11 @@ class Conditions:
         if not self.path.is_file():
             raise BenchmarkError(f"{self.path}: no such file; run {self._command} first")
         try:
-            conditions = json.loads(self.path.read_text())["conditions"]
+            conditions = json.loads(read_text(self.path))["conditions"]
             if not isinstance(conditions, dict):
                 raise ValueError("not by name")
             return conditions
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (BenchmarkError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise BenchmarkError(
                 f"{self.path}: not a manifest that can be read; run {self._command} again with --fresh"
             ) from error

@@ -78,7 +78,10 @@ class KeptMaps:
 
     def _of_conditions(self, part: str) -> list[str]:
         def read() -> list[str]:
-            return [str(one) for one in self.conditions[part]]
+            names = self.conditions[part]
+            if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+                raise ValueError("not names")
+            return names
 
         return self._read(read)
 

@@ -28,6 +28,8 @@ from benchmarks_kth_mad.data import kth_index, mad_index
 from benchmarks_kth_mad.data.limits import MOST_FRAMES
 from benchmarks_kth_mad.declared import MOST
 from benchmarks_kth_mad.errors import BenchmarkError, shown
+from benchmarks_kth_mad.evaluation.conditions import differences
+from benchmarks_kth_mad.evaluation.kept_maps import KeptMaps
 from benchmarks_kth_mad.multispectral.config import StudyConfig, load_config
 from benchmarks_kth_mad.multispectral.experiment import trainings_of
 from benchmarks_kth_mad.runs import Manifest, Run, Source
@@ -149,6 +151,14 @@ def check_manifest(manifest: Manifest) -> None:
         Run(folder).save_manifest(manifest)
         again = Run(folder).load_manifest()
         assert replace(again, versions=manifest.versions) == manifest
+
+
+def check_kept(kept: KeptMaps) -> None:
+    assert all(isinstance(name, str) for name in (*kept.names, *kept.methods))
+    assert not any(map(kept.methods_of, kept.names))
+    asked = json.loads(json.dumps(kept.conditions))
+    assert differences(kept.conditions, asked) == [] or "NaN" in json.dumps(asked)
+    assert differences(kept.conditions, {**asked, "clips": ["other"]})
 
 
 ODD_YAML = (
@@ -275,6 +285,14 @@ READERS = {
         manifests(),
         lambda folder: Run(folder).load_manifest(),
         check_manifest,
+        write=partial(json.dumps, default=str),
+        odd=ODD_JSON,
+    ),
+    "maps": Reader(
+        "attributions/manifest.json",
+        [{"conditions": {"clips": ["a", "b"], "methods": ["rise"], "options": {}}, "made": {}}],
+        lambda folder: KeptMaps(Run(folder)),
+        check_kept,
         write=partial(json.dumps, default=str),
         odd=ODD_JSON,
     ),
