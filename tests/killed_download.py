@@ -1,12 +1,14 @@
 """Downloads that are killed: run by the tests of ``download`` in a process of its own.
 
-``once`` downloads; ``everywhere`` kills a download at its first step in the file system, another one at
-the second, and so on, lets the next call finish each, and tells after which of them a file of the set
-was not whole, or the finished folder differs from one that was never killed.
+``once`` downloads, and can write no file larger than it is told. ``everywhere`` kills a download at its
+first step in the file system, another one at the second, and so on, lets the next call finish each, and
+tells after which of them a file of the set was not whole, or the finished folder differs from one that
+was never killed.
 """
 
 import json
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -72,7 +74,8 @@ def everywhere(root: Path, url: str, archive: Archive, keep: bool) -> dict:
 
 
 if __name__ == "__main__":
-    how, place, base, action, sha1, keeps = sys.argv[1:]
+    how, place, base, action, sha1, keeps, largest = sys.argv[1:]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(largest), resource.RLIM_INFINITY))
     wanted = Archive(action, sha1)
     if how == "everywhere":
         print(json.dumps(everywhere(Path(place), base, wanted, keeps == "keep")))

@@ -60,6 +60,7 @@ class Loopback:
 
 class _Handler(BaseHTTPRequestHandler):
     now: Behaviour
+    disable_nagle_algorithm = True
 
     def do_HEAD(self) -> None:
         self._answer(body=False)

@@ -126,7 +126,8 @@ def _opener() -> OpenerDirector:
 
 
 def _bad_status(url: str, error: HTTPError) -> Exception:
-    said = f"the server answered {error.code} ({error.reason})"
+    # urllib speaks of redirects in several lines
+    said = f"the server answered {error.code} ({' '.join(str(error.reason).split())})"
     if error.code in _BUSY:
         return Broken(said)
     if error.code == _OUT_OF_RANGE:

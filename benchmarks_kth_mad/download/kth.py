@@ -1,5 +1,6 @@
 """KTH from its server into the layout in which it is read; what is there and right stays."""
 
+import errno
 import fcntl
 import hashlib
 import shutil
@@ -88,7 +89,7 @@ def download_kth(
         root: folder of the set, made where it is not there.
         archives: which ones, and their sums.
         url: address of the folder on the server.
-        keep_archives: leave transferred zips in ``root``.
+        keep_archives: leave transferred zips in ``root``; nothing is transferred only to be kept.
         patience: with the server.
 
     Raises:
@@ -98,7 +99,7 @@ def download_kth(
     root = Path(root)
     address(url, "")
     make_folder(root / STATE)
-    with _alone(root / STATE):
+    with _alone(root / STATE), _told_when_full(root):
         _bring_sequences(root, archives, url, patience)
         for archive in archives:
             _bring_archive(root, archive, url, keep_archives, patience)
@@ -146,9 +147,26 @@ def _alone(state: Path) -> Iterator[None]:
             raise BenchmarkError(
                 f"{state.parent}: another download is at work there; wait for it, or end it"
             ) from error
+        except OSError as error:  # some file systems of clusters know no locks
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
         for left in state.glob(".*.partial.*"):  # by one that was killed
             left.unlink()
         yield
+
+
+@contextmanager
+def _told_when_full(root: Path) -> Iterator[None]:
+    """There may be less room than the disk says: others write to it, and quotas are not asked for."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise BenchmarkError(
+            f"{root}: no more can be written there ({error.strerror}); make room and call again, "
+            f"which goes on"
+        ) from error
 
 
 def _sequence_receipt(root: Path) -> Path:
@@ -190,7 +208,7 @@ def _check_sequences(path: Path, source: str, archives: Sequence[Archive]) -> No
     try:
         actions = {video.action for video in read_sequences(path).videos}
     except BenchmarkError as error:
-        told = str(error).replace(str(path), SEQUENCE_FILE)
+        told = str(error).replace(str(path), SEQUENCE_FILE)[:200]
         raise BenchmarkError(f"{source}: not KTH's sequence file ({told}); check --url") from error
     if missing := [one.action for one in archives if one.action not in actions]:
         raise BenchmarkError(f"{source}: has no row of {', '.join(missing)}; check --url")

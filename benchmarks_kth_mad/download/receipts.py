@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.download.disk import holds
 from benchmarks_kth_mad.files import whole_file
 
@@ -17,7 +18,8 @@ class Receipt:
 
     def right_in(self, folder: Path) -> bool:
         """Whether every video is in the folder as it was unpacked."""
-        return all(holds(folder / name, *sums) for name, sums in self.videos.items())
+        bar = progress_bar(self.videos.items(), unit="video", desc=f"checking {folder.name}")
+        return all(holds(folder / name, *sums) for name, sums in bar)
 
 
 def read_receipt(path: Path) -> Receipt | None:

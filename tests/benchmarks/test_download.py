@@ -1,7 +1,10 @@
 """The set from a server: whole, the right one, and no file where none belongs."""
 
+import errno
+import fcntl
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -141,6 +144,31 @@ def test_somebody_elses_video_is_not_replaced(root: Path, server: Loopback) -> N
     assert len(now.log) == asked  # the archive was here already
 
 
+def test_a_file_system_without_locks(
+    root: Path, server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    server.serve(FILES)
+    download(root, server)
+    assert videos_in(root) == VIDEOS
+
+
+def test_a_disk_that_is_full_before_it_says_so(root: Path, server: Loopback) -> None:
+    now = server.serve(FILES)
+    largest = len(VIDEOS[FIRST]) - 1  # of a file, for this process
+    with started("once", root, server, largest=largest) as process:
+        _, complaint = process.communicate(timeout=60)
+    assert f"{root}: no more can be written there (File too large); make room" in complaint
+    assert not videos_in(root)
+    asked = len(now.log)
+    download(root, server)
+    assert videos_in(root) == VIDEOS
+    assert len(now.log) == asked
+
+
 def test_one_download_at_a_time(root: Path, server: Loopback, tmp_path: Path) -> None:
     now = server.serve(FILES, stop_at=0)
     with started("once", root, server) as other:
@@ -236,10 +264,17 @@ def test_a_receipt_that_can_not_be_read_counts_for_nothing(
 class started:
     """A download in a process of its own, which ends with the block."""
 
-    def __init__(self, how: str, root: Path, server: Loopback, keep: bool = False) -> None:
+    def __init__(
+        self,
+        how: str,
+        root: Path,
+        server: Loopback,
+        keep: bool = False,
+        largest: int = resource.RLIM_INFINITY,
+    ) -> None:
         script = Path(__file__).parents[1] / "killed_download.py"
         keeps = "keep" if keep else "drop"
-        arguments = [how, root, server.url, ARCHIVE.action, ARCHIVE.sha1, keeps]
+        arguments = [how, root, server.url, ARCHIVE.action, ARCHIVE.sha1, keeps, largest]
         self.process = subprocess.Popen(
             [sys.executable, str(script), *map(str, arguments)],
             stdout=subprocess.PIPE,

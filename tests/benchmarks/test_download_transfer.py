@@ -182,8 +182,9 @@ def test_redirects_are_followed(root: Path, server: Loopback) -> None:
 @pytest.mark.parametrize("where", ["file:///etc/hostname", "ftp://127.0.0.1/x", "//[", "/x"])
 def test_redirects_that_lead_nowhere(root: Path, server: Loopback, where: str) -> None:
     server.serve(FILES, redirects={SEQUENCE_FILE: where, "x": "/x"})
-    with pytest.raises(BenchmarkError, match=f"{server.url}/{SEQUENCE_FILE}: "):
+    with pytest.raises(BenchmarkError, match=f"{server.url}/{SEQUENCE_FILE}: ") as refused:
         download(root, server)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_server_that_is_silent(server: Loopback, tmp_path: Path) -> None:
