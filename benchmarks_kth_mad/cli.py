@@ -15,6 +15,7 @@ from benchmarks_kth_mad.console import shows_progress, silent
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.mad_index import read_classes
 from benchmarks_kth_mad.data.sampling import ClipShape
+from benchmarks_kth_mad.download import command as download
 from benchmarks_kth_mad.errors import BenchmarkError, ClipsFailed, on_one_line
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS, load_foreign_checkpoint
@@ -333,6 +334,7 @@ def _planted(options: argparse.Namespace) -> None:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "render": _render,
+    "download": download.run_command,
     "train": _train,
     "import-study": _import_study,
     "predict": _predict,

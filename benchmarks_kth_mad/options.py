@@ -12,6 +12,7 @@ from benchmarks_kth_mad.checks.command import add_checks
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP
 from benchmarks_kth_mad.declared import read_yaml
+from benchmarks_kth_mad.download.command import add_download
 from benchmarks_kth_mad.errors import on_one_line
 from benchmarks_kth_mad.methods import COMPAT
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS
@@ -71,6 +72,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="KTH's videos, or the multispectral set's pictures, infrared and visible",
     )
     add_render(render, tuple(dict.fromkeys((*ACTIONS, *MAD_ACTIONS))))
+
+    add_download(add("download", "fetch a real set from its own server, checked and unpacked"))
 
     train = add("train", "train a network on the training split and test it once")
     add_source(train, required=True)

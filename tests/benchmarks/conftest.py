@@ -2,12 +2,13 @@
 
 import io
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from loopback import Loopback, loopback
 
 from benchmarks_kth_mad.cli import main
 
@@ -111,3 +112,12 @@ def refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., 
         return line
 
     return refuse
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Loopback]:
+    """A web server on this machine, reached directly whatever proxy the environment names."""
+    with pytest.MonkeyPatch.context() as patched, loopback() as one:
+        for name in ("no_proxy", "NO_PROXY"):
+            patched.setenv(name, "127.0.0.1")
+        yield one

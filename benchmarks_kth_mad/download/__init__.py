@@ -1,0 +1,1 @@
+"""The real set from its own server: archives transferred, checked and unpacked."""
