@@ -15,7 +15,7 @@ from benchmarks_kth_mad.console import shows_progress, silent
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.mad_index import read_classes
 from benchmarks_kth_mad.data.sampling import ClipShape
-from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.errors import BenchmarkError, ClipsFailed
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS, load_foreign_checkpoint
 from benchmarks_kth_mad.multispectral.config import load_config
@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        The exit code: 0, or 2 where a file, an option or the data are at fault.
+        The exit code: 0; 2 where a file, an option or the data are at fault; 3 where all is done but
+        for some clips, which failed.
     """
     parser = build_parser()
     options = parser.parse_args(arguments)
@@ -51,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print("error:", error, file=sys.stderr)
         return 2
+    except ClipsFailed as error:
+        print("error:", error, file=sys.stderr)
+        return 3
     return 0
 
 
@@ -183,6 +187,8 @@ def _attribute(options: argparse.Namespace) -> None:
         _methods(options),
         options.clips,
         resolve_device(options.device),
+        options.precision,
+        options.fresh,
     )
 
 
@@ -196,6 +202,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         options.steps,
         options.baseline,
         resolve_device(options.device),
+        options.precision,
+        options.fresh,
     )
 
 
@@ -212,8 +220,14 @@ def _demo(options: argparse.Namespace) -> None:
         options.classes = options.classes or actions
         settings = RenderSettings(**_render_numbers(options))
         commands.render(options.root, actions, settings, overwrite=True)
+    failed = None
     for step in (_train, _predict_test, _attribute, _evaluate, _report):
-        step(options)
+        try:
+            step(options)
+        except ClipsFailed as error:  # the others have all the same what comes next
+            failed = error
+    if failed is not None:
+        raise failed
 
 
 def _predict_test(options: argparse.Namespace) -> None:

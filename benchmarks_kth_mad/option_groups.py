@@ -34,6 +34,21 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_resuming(parser: argparse.ArgumentParser) -> None:
+    """How networks run, and what becomes of results that are there."""
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16", "float16"),
+        default="float32",
+        help="of the networks' passes, by autocast; maps and areas are kept in float32",
+    )
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="remove this command's results and start over, where it would go on with them",
+    )
+
+
 def add_source(parser: argparse.ArgumentParser, required: bool = False) -> None:
     """Which data set, and how it is divided."""
     remembered = "" if required else "; as in training where not given"

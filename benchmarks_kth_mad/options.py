@@ -24,6 +24,7 @@ from benchmarks_kth_mad.option_groups import (
     add_metrics,
     add_rate,
     add_render,
+    add_resuming,
     add_run,
     add_source,
     add_training,
@@ -88,12 +89,14 @@ def build_parser() -> argparse.ArgumentParser:
     attribute = add("attribute", "explain clips of the test split by every method")
     add_source(attribute)
     add_attribution(attribute)
+    add_resuming(attribute)
     add_run(attribute)
     add_dry_run(attribute)
 
     evaluate = add("evaluate", "measure the maps by insertion and deletion")
     add_metrics(evaluate)
     add_baseline(evaluate)
+    add_resuming(evaluate)
     add_run(evaluate)
     add_dry_run(evaluate)
 
@@ -118,6 +121,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_training(demo)
     add_attribution(demo)
     add_metrics(demo)
+    add_resuming(demo)
     demo.add_argument("--pictures", type=whole_number(0), default=2, help="clips to draw")
     add_run(demo, folder="runs/demo")
 
