@@ -2,17 +2,20 @@
 
 import argparse
 from dataclasses import fields
+from pathlib import Path
 
+from benchmarks_kth_mad.choice import spread_over_classes
 from benchmarks_kth_mad.commands import checkpoint_of
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP, ClipShape
 from benchmarks_kth_mad.data.sets import check_inputs
 from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.evaluation import load_explained
+from benchmarks_kth_mad.evaluation.measuring import Played
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models import MODELS
 from benchmarks_kth_mad.multispectral.config import StudyConfig
 from benchmarks_kth_mad.option_groups import add_attribution, add_clip, add_metrics, whole_number
 from benchmarks_kth_mad.planning.cost import Subject
+from benchmarks_kth_mad.planning.kept import kept_maps, kept_rows, maps_there
 from benchmarks_kth_mad.planning.of_run import attribution_plan, evaluation_plan
 from benchmarks_kth_mad.planning.of_study import study_plan
 from benchmarks_kth_mad.planning.plan import Devices, Plan, plan_text
@@ -76,20 +79,24 @@ def plan_attribution(options: argparse.Namespace, run: Run, source: Source, aske
     dataset = source.dataset("test", checkpoint.clip)
     check_inputs(dataset, len(checkpoint.model.input_channels), checkpoint.name)
     subject = Subject.of(checkpoint.model, checkpoint.clip)
-    n_clips = min(options.clips, len(dataset))
-    _say(options, attribution_plan(subject, options.methods, asked, n_clips))
+    chosen = spread_over_classes(dataset, options.clips)
+    names = [dataset.records[place].name for place in chosen]
+    finished = {} if options.fresh else kept_maps(run, names, options.methods, asked)
+    _say(options, attribution_plan(subject, options.methods, asked, len(names), finished))
 
 
 def plan_evaluation(options: argparse.Namespace, run: Run) -> None:
     """Say what ``evaluate`` would take, of the maps that are there."""
-    checkpoint, explained = checkpoint_of(run), load_explained(run)
+    checkpoint = checkpoint_of(run)
     subject = Subject.of(checkpoint.model, checkpoint.clip)
-    _say_evaluation(options, subject, list(explained.maps), len(explained.names))
+    finished = {} if options.fresh else kept_rows(run, options.metrics, _played(options))
+    maps = maps_there(run)
+    _say(options, evaluation_plan(subject, maps, options.metrics, _played(options), finished))
 
 
 def plan_study(options: argparse.Namespace, config: StudyConfig) -> None:
     """Say what ``multispectral`` would take."""
-    _say(options, study_plan(config, options.root))
+    _say(options, study_plan(config, options.root, Path(options.out)))
 
 
 def run_command(options: argparse.Namespace) -> None:
@@ -100,25 +107,12 @@ def run_command(options: argparse.Namespace) -> None:
     asked = Options(options.layer, options.samples, options.seed, options.baseline)
     _say(options, attribution_plan(subject, options.methods, asked, options.clips))
     print()
-    _say_evaluation(options, subject, options.methods, options.clips)
+    maps = dict.fromkeys(options.methods, options.clips)
+    _say(options, evaluation_plan(subject, maps, options.metrics, _played(options)))
 
 
-def _say_evaluation(
-    options: argparse.Namespace, subject: Subject, methods: list[str], n_clips: int
-) -> None:
-
-    _say(
-        options,
-        evaluation_plan(
-            subject,
-            methods,
-            options.metrics,
-            options.unit,
-            options.steps,
-            options.baseline,
-            n_clips,
-        ),
-    )
+def _played(options: argparse.Namespace) -> Played:
+    return Played(options.unit, options.steps, options.baseline)
 
 
 def _say(options: argparse.Namespace, plan: Plan) -> None:

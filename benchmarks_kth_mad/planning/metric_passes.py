@@ -3,30 +3,31 @@
 from math import prod
 
 from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.evaluation import METRICS, UNITS, Unit
+from benchmarks_kth_mad.evaluation.measuring import METRICS, UNITS, Played
 from benchmarks_kth_mad.planning.cost import AT_MOST, EXACT, Cost, Subject
 from benchmarks_kth_mad.planning.passes import WITNESS, default_of
 from captum_video.clips import Extent
 
 
-def metric_cost(subject: Subject, metric: str, unit: Unit, n_steps: int, baseline: str) -> Cost:
+def metric_cost(subject: Subject, metric: str, played: Played) -> Cost:
     """What it takes to measure one map: a pass for each step, and one before the first.
 
     Raises:
         BenchmarkError: an unknown metric or unit.
     """
+    unit = played.unit
     if metric not in METRICS or unit not in UNITS:
         raise BenchmarkError(
             f"{metric} by {unit}: expected one of {', '.join(METRICS)} by one of {', '.join(UNITS)}"
         )
-    points = points_of(subject, metric, unit, n_steps)
+    points = points_of(subject, metric, played)
     sure, why = EXACT, ""
     if unit == "superpixel":
         sure, why = AT_MOST, "no more steps than superpixels"
     if not subject.is_frame_wise:
         cost = subject.plain(points)
         return Cost(cost.forward, cost.backward, cost.heads, sure, why)
-    known = subject.frames + subject.baseline_frames(baseline) + WITNESS
+    known = subject.frames + subject.baseline_frames(played.baseline) + WITNESS
     if _block(subject, metric, unit)[1:] == (subject.clip.height, subject.clip.width):
         return subject.encoded(known, heads=points)
     changed = (points - 2) * subject.frames  # all but the first and the last
@@ -38,17 +39,17 @@ def metric_cost(subject: Subject, metric: str, unit: Unit, n_steps: int, baselin
     )
 
 
-def points_of(subject: Subject, metric: str, unit: Unit, n_steps: int) -> int:
+def points_of(subject: Subject, metric: str, played: Played) -> int:
     """Points of a curve, both ends counted; of superpixels at most so many."""
-    if unit == "superpixel":
-        return 1 + n_steps
+    if played.unit == "superpixel":
+        return 1 + played.n_steps
     extent = (subject.clip.frames, subject.clip.height, subject.clip.width)
-    block = _block(subject, metric, unit)
+    block = _block(subject, metric, played.unit)
     units = prod(-(-length // size) for length, size in zip(extent, block, strict=True))
-    return 1 + min(n_steps, units * len(subject.model.input_channels))
+    return 1 + min(played.n_steps, units * len(subject.model.input_channels))
 
 
-def _block(subject: Subject, metric: str, unit: Unit) -> Extent:
+def _block(subject: Subject, metric: str, unit: str) -> Extent:
     """Frames, height and width of what comes in or goes at once; of a superpixel the least."""
     clip = subject.clip
     if unit == "frame":

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from benchmarks_kth_mad.evaluation import Unit
+from benchmarks_kth_mad.evaluation.measuring import Played
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.planning.cost import Subject
 from benchmarks_kth_mad.planning.metric_passes import metric_cost, points_of
@@ -59,24 +59,18 @@ def attribution_plan(
 
 def evaluation_plan(
     subject: Subject,
-    methods: Sequence[str],
+    maps: Mapping[str, int],
     metrics: Sequence[str],
-    unit: Unit,
-    n_steps: int,
-    baseline: str,
-    n_clips: int,
+    played: Played,
     finished: Mapping[tuple[str, str], int] | None = None,
 ) -> Plan:
     """What ``evaluate`` will take.
 
     Args:
         subject: the network, and its clips.
-        methods: whose maps are measured.
+        maps: by method, how many there are, one for a clip.
         metrics: of `benchmarks_kth_mad.evaluation.METRICS`.
-        unit: what comes in or goes at once.
-        n_steps: of a curve.
-        baseline: what hides.
-        n_clips: clips with maps.
+        played: unit, steps and baseline.
         finished: by metric and method, how many rows are there already.
 
     Raises:
@@ -86,19 +80,19 @@ def evaluation_plan(
     parts = [
         Part(
             f"{metric} of {method}",
-            n_clips,
-            metric_cost(subject, metric, unit, n_steps, baseline),
+            n_maps,
+            metric_cost(subject, metric, played),
             finished=done.get((metric, method), 0),
         )
         for metric in dict.fromkeys(metrics)
-        for method in dict.fromkeys(methods)
+        for method, n_maps in maps.items()
     ]
-    rows = n_clips * len(parts)
-    points = max(points_of(subject, metric, unit, n_steps) for metric in metrics)
-    each = row_bytes(points, unit)
+    rows = sum(part.clips for part in parts)
+    points = max(points_of(subject, metric, played) for metric in metrics)
+    each = row_bytes(points, played.unit)
     return Plan(
-        f"evaluate: {n_clips:,} clips, {len(parts)} pairs of metric and method, by {unit} in at most "
-        f"{points - 1} steps, {_shape(subject)}",
+        f"evaluate: {len(maps)} maps of {max(maps.values(), default=0):,} clips by {len(set(metrics))} "
+        f"metrics, by {played.unit} in at most {points - 1} steps, {_shape(subject)}",
         parts,
         {
             f"{rows:,} rows with curves of {points} points, Parquet, {each:,.0f} bytes each": rows

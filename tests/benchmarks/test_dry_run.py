@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from benchmarks_kth_mad.data.sampling import ClipShape
+from benchmarks_kth_mad.evaluation.measuring import Played
 from benchmarks_kth_mad.methods import METHODS, Options
 from benchmarks_kth_mad.multispectral.config import load_config
 from benchmarks_kth_mad.planning.cost import Cost, Subject
@@ -34,7 +35,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
 def test_attribute_says_what_it_would_take(run_copy, command):
     before = files_in(run_copy)
     methods = ["--methods", "frame_occlusion", "rise", "extremal", "--samples", 7]
-    asked = ["attribute", "--dry-run", "--run", run_copy, *methods, "--clips", 99]
+    asked = ["attribute", "--dry-run", "--fresh", "--run", run_copy, *methods, "--clips", 99]
     said = command(*asked)
     rows = rows_of(said)
     assert rows["(predicted class)"] == ["8", "1", "0", "8", "0"]
@@ -53,11 +54,25 @@ def test_attribute_says_what_it_would_take(run_copy, command):
 
 def test_evaluate_says_what_it_would_take(run_copy, command):
     before = files_in(run_copy)
-    said = command("evaluate", "--dry-run", "--run", run_copy, "--unit", "frame", "--steps", 99)
+    asked = ["evaluate", "--dry-run", "--fresh", "--run", run_copy]
+    said = command(*asked, "--unit", "frame", "--steps", 99)
     rows = rows_of(said)
     assert rows["deletion of random"] == ["4", "9", "0", "36", "0"]
     assert rows["all"][-2:] == [str(2 * 4 * 36), "0"]
     assert "32 rows with curves of 9 points" in said
+    assert files_in(run_copy) == before
+
+
+def test_what_a_run_keeps_is_finished(run_copy, command, steps, refused):
+    before = files_in(run_copy)
+    for name in ("attribute", "evaluate"):
+        said = command(name, "--dry-run", "--run", run_copy, *steps[name])
+        assert rows_of(said)["all"][-2:] == ["0", "0"]
+        assert {cells[1] for what, cells in rows_of(said).items() if what.endswith("random")} == {
+            "4"
+        }
+    assert "options n_samples 60 there, 500" in refused("attribute", "--dry-run", "--run", run_copy)
+    assert "played n_steps 5 there, 50" in refused("evaluate", "--dry-run", "--run", run_copy)
     assert files_in(run_copy) == before
 
 
@@ -79,9 +94,9 @@ def test_what_is_finished_is_not_planned_again():
     table = plan_table(plan).set_index("what")
     assert list(table["finished"]) == ["4", "4", "10", ""]
     assert list(table["forward"]) == ["6", "6", "0", "12"]
-    measured = evaluation_plan(
-        subject, methods, ["deletion"], "frame", 50, "gray", 10, {("deletion", "random"): 7}
-    )
+    maps = dict.fromkeys(methods, 10)
+    played = Played("frame", 50, "gray")
+    measured = evaluation_plan(subject, maps, ["deletion"], played, {("deletion", "random"): 7})
     assert list(plan_table(measured)["forward"]) == ["90", "27", "117"]
 
 

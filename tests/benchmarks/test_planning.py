@@ -11,6 +11,7 @@ from benchmarks_kth_mad.checks.costs import counted_passes
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import METRICS, UNITS, Explained, measure
+from benchmarks_kth_mad.evaluation.measuring import Played
 from benchmarks_kth_mad.methods import BASELINES, METHODS, Options, attribute
 from benchmarks_kth_mad.models import Checkpoint, VideoClassifier, build_model
 from benchmarks_kth_mad.places import PATCHES, patches_of
@@ -172,7 +173,7 @@ def test_metrics_take_the_passes_that_were_planned(kind: str, unit, n_steps: int
     explained = Explained(["a"], ["b"], clips, target, target, maps)
     checkpoint = Checkpoint(model, "tiny", ("x", "y", "z"), CLIP)
     for metric in METRICS:
-        cost = metric_cost(subject, metric, unit, n_steps, "gray")
+        cost = metric_cost(subject, metric, Played(unit, n_steps, "gray"))
         with Count(model) as count:
             measure(checkpoint, explained, [metric], unit, n_steps, "gray", "cpu")
         if cost.sure:
