@@ -22,6 +22,7 @@ from benchmarks_kth_mad.models.studies import STUDY_CLIPS, load_foreign_checkpoi
 from benchmarks_kth_mad.multispectral.config import load_config
 from benchmarks_kth_mad.option_groups import RENDERED_ACTIONS
 from benchmarks_kth_mad.options import build_parser
+from benchmarks_kth_mad.planning import command as planning
 from benchmarks_kth_mad.planted.plan import Plan
 from benchmarks_kth_mad.rendering.acting import RenderSettings
 from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
@@ -179,6 +180,8 @@ def _predict(options: argparse.Namespace) -> None:
 def _attribute(options: argparse.Namespace) -> None:
     run = Run(options.run)
     source = _source(options, run.load_manifest().source)
+    if planning.is_dry(options):
+        return planning.plan_attribution(options, run, source, _methods(options))
     commands.attribute(
         run,
         source,
@@ -192,6 +195,8 @@ def _attribute(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    if planning.is_dry(options):
+        return planning.plan_evaluation(options, Run(options.run))
     commands.evaluate(
         Run(options.run),
         options.metrics,
@@ -251,6 +256,8 @@ def _speed(options: argparse.Namespace) -> None:
         options.size,
         options.rounds,
         options.bfloat16,
+        options.model,
+        options.batches,
     )
 
 
@@ -296,6 +303,8 @@ def _multispectral(options: argparse.Namespace) -> None:
     config = load_config(options.config, changes)
     if options.networks is not None:
         config = config.of_networks(options.networks)
+    if planning.is_dry(options):
+        return planning.plan_study(options, config)
     experiments.multispectral(
         config, options.root, Path(options.out), resolve_device(options.device)
     )
@@ -349,5 +358,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "boxes": _boxes,
     "checks": checks.run_command,
     "cards": cards.run_command,
+    "plan": planning.run_command,
     "planted": _planted,
 }

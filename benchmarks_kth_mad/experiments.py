@@ -24,9 +24,18 @@ from benchmarks_kth_mad.runs import Run
 PLANTED_ACTIONS = ("boxing", "handclapping", "walking")
 
 
-def speed(of: str, device: str, frames: int, size: int, rounds: int, autocast: bool) -> None:
-    """Print a table of ratios, or of memory over masks."""
-    from benchmarks_kth_mad.speed import cell, methods
+def speed(
+    of: str,
+    device: str,
+    frames: int,
+    size: int,
+    rounds: int,
+    autocast: bool,
+    model: str = "r3d_18",
+    batches: Sequence[int] | None = None,
+) -> None:
+    """Print a table of ratios, of memory over masks, or of clips per second."""
+    from benchmarks_kth_mad.speed import cell, methods, rate
     from benchmarks_kth_mad.speed import frames as by_frames
 
     print(f"{of}, clip 3 x {frames} x {size} x {size}, {device}, torch {torch.__version__}")
@@ -34,12 +43,15 @@ def speed(of: str, device: str, frames: int, size: int, rounds: int, autocast: b
         table = methods.ratio_table(device, frames, size, rounds, autocast)
     elif of == "memory":
         table = methods.memory_table(frames, size)
+    elif of == "rate":
+        counts = batches or [methods.BATCH[device]]
+        table = rate.rate_table(model, device, frames, size, counts, rounds, autocast)
     elif of == "cell":
         table = cell.cell_table(device, rounds=rounds)
     else:
-        model, clip = by_frames.study_network(device), torch.rand(1, 3, frames, size, size)
+        network, clip = by_frames.study_network(device), torch.rand(1, 3, frames, size, size)
         measure = {"frames": by_frames.occlusion_table, "rescaling": by_frames.rescaling_table}
-        table = measure[of](model, clip.to(device), rounds)
+        table = measure[of](network, clip.to(device), rounds)
     print(table.to_markdown(index=False, floatfmt=".3f"))
 
 

@@ -177,6 +177,19 @@ def add_metrics(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_rate(parser: argparse.ArgumentParser) -> None:
+    """Whose passes are timed, and how many clips at once."""
+    parser.add_argument(
+        "--model", choices=sorted(MODELS), default="r3d_18", help="whose passes are timed (rate)"
+    )
+    parser.add_argument(
+        "--batches",
+        type=whole_number(1),
+        nargs="+",
+        help="of so many clips each (rate); 4 on a CPU and 32 on a GPU where not given",
+    )
+
+
 def add_baseline(parser: argparse.ArgumentParser) -> None:
     """What hides."""
     parser.add_argument(

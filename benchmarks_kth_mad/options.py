@@ -23,6 +23,7 @@ from benchmarks_kth_mad.option_groups import (
     add_baseline,
     add_device,
     add_metrics,
+    add_rate,
     add_render,
     add_resuming,
     add_run,
@@ -31,6 +32,7 @@ from benchmarks_kth_mad.option_groups import (
     whole_number,
 )
 from benchmarks_kth_mad.places import FLOWS
+from benchmarks_kth_mad.planning.command import add_dry_run, add_plan
 from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
 
 
@@ -92,12 +94,14 @@ def build_parser() -> argparse.ArgumentParser:
     add_attribution(attribute)
     add_resuming(attribute)
     add_run(attribute)
+    add_dry_run(attribute)
 
     evaluate = add("evaluate", "measure the maps by insertion and deletion")
     add_metrics(evaluate)
     add_baseline(evaluate)
     add_resuming(evaluate)
     add_run(evaluate)
+    add_dry_run(evaluate)
 
     motion = add(
         "motion", "compare the maps with optical flow, and draw them frame by frame and over time"
@@ -136,12 +140,13 @@ def build_parser() -> argparse.ArgumentParser:
     speed.add_argument("--bfloat16", action="store_true", help="autocast the network")
     speed.add_argument(
         "--of",
-        choices=("methods", "memory", "frames", "rescaling", "cell"),
+        choices=("methods", "memory", "frames", "rescaling", "cell", "rate"),
         default="methods",
         help="methods on a 3-D ResNet; RISE's memory over masks; occlusion, or temporal saliency "
         "rescaling, of a frame-wise CNN-LSTM (--frames 30 --size 120 is the study's); the "
-        "input-cell attention LSTM over the length of its sequence",
+        "input-cell attention LSTM over the length of its sequence; passes per second of --model",
     )
+    add_rate(speed)
 
     convergence = add("convergence", "print RISE's error over the number of masks, by estimator")
     convergence.add_argument("--clips", type=whole_number(1), default=2, help="of those explained")
@@ -168,6 +173,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_boxes(add("boxes", "print the input-cell paper's table of box series beside ours"))
     add_checks(add("checks", "ask every method every check, and tell which checks to trust"))
     add_cards(add("cards", "write a card for every attribution class from the figures of checks"))
+    add_plan(add("plan", "print what explaining and measuring takes: passes, bytes and hours"))
     return parser
 
 
@@ -225,6 +231,7 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
         help="what to say otherwise than the config, such as maps.clips=4 fusion=[]",
     )
     add_device(parser)
+    add_dry_run(parser)
     parser.set_defaults(seed=None)
 
 

@@ -9,6 +9,7 @@ from captum_video.regions import superpixels
 
 FLOWS = ("farneback", "dis")
 STUDY_HEIGHT = 120
+PATCHES = 200
 
 
 def flow_of_clips(clips: Tensor, name: str = "farneback") -> Tensor:
@@ -33,4 +34,4 @@ def patches_of(clips: tuple[Tensor, ...]) -> Tensor:
 
     About 200 per clip, from regular seeds: nothing is drawn.
     """
-    return superpixels(torch.cat(clips, dim=1))
+    return superpixels(torch.cat(clips, dim=1), PATCHES)

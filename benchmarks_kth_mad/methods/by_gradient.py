@@ -26,14 +26,19 @@ def rescaled_gradient(
     model: VideoClassifier, clips: Clips, target: Tensor, options: Options
 ) -> Clips:
     """Temporal Saliency Rescaling of the gradient, on tiles of a twelfth of the frame."""
-    height, width = (max(1, length // TILES) for length in extent_of(clips[0])[1:])
     return TemporalSaliencyRescaling(Saliency(model)).attribute(
         clips,
-        (height, width),
+        tile_of(clips),
         BASELINES[options.baseline],
         target,
         show_progress=options.show_progress,
     )
+
+
+def tile_of(clips: Clips) -> tuple[int, int]:
+    """Height and width of a tile of `rescaled_gradient`."""
+    _, height, width = extent_of(clips[0])
+    return max(1, height // TILES), max(1, width // TILES)
 
 
 def input_cell(model: VideoClassifier, clips: Clips, target: Tensor, options: Options) -> Clips:

@@ -20,13 +20,13 @@ _ICPR_KEPT = 0.1
 
 def occlusion(model: VideoClassifier, clips: Clips, target: Tensor, options: Options) -> Clips:
     """Windows of a quarter of the clip along each axis, moved by half of that."""
-    return _occlusion(model, clips, target, options, **_quarters(clips))
+    return _occlusion(model, clips, target, options, **quarters(clips))
 
 
 def flow_occlusion(model: VideoClassifier, clips: Clips, target: Tensor, options: Options) -> Clips:
     """The windows of `occlusion`, each going along with what moves in its input (Farneback)."""
     flow = tuple(flow_of_clips(clip) for clip in clips)
-    return _occlusion(model, clips, target, options, **_quarters(clips), flow=flow)
+    return _occlusion(model, clips, target, options, **quarters(clips), flow=flow)
 
 
 def frame_occlusion(
@@ -90,7 +90,8 @@ def rise_grid(clip: Tensor) -> tuple[int, int, int]:
     return _at_most(RISE_GRID, clip)
 
 
-def _quarters(clips: Clips) -> dict[str, Any]:
+def quarters(clips: Clips) -> dict[str, Any]:
+    """The windows of `occlusion` and their strides, as `SpatioTemporalOcclusion` takes them."""
     sizes = [max(1, length // 4) for length in extent_of(clips[0])]
     strides = tuple(max(1, size // 2) for size in sizes)
     return {"sliding_window_shapes": tuple(sizes), "strides": strides}

@@ -56,13 +56,13 @@ def _of_own_layer(
     options: Options,
 ) -> Clips:
     """For each input the map of its own stream's layer, or of the one layer that all inputs share."""
-    layers = _layers(model, clips, options)
+    layers = layers_of(model, clips, options)
     found = {layer: maps_of(layer) for layer in dict.fromkeys(layers)}
     return tuple(found[layer][number] for number, layer in enumerate(layers))
 
 
-def _layers(model: VideoClassifier, clips: Clips, options: Options) -> list[LayerCandidate]:
-    """The layer of each input."""
+def layers_of(model: VideoClassifier, clips: Clips, options: Options) -> list[LayerCandidate]:
+    """The layer of each input, found by one pass of the first clip; on the meta device by none."""
     candidates = layer_candidates(model, tuple(clip[:1] for clip in clips))
     if options.layer is not None:
         found = {layer.name: layer for layer in candidates}

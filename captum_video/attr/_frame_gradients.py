@@ -24,7 +24,7 @@ from captum_video.perturb import FrameEncoder, rows_that_fit, run_in_chunks
 _CPU_FRAMES = 16
 _FRAMES_PER_GROUP = 8
 _GPU_COPIES = 1024
-_TABLE_BYTES = 256 * 2**20
+TABLE_BYTES = 256 * 2**20
 _BASIS_BYTES = 128 * 2**20
 _BLOCK_BYTES = 24 * 2**20
 
@@ -78,7 +78,7 @@ class FrameGradients:
     def __call__(self, changes: Changes, report: Callable[[int], Any]) -> Tensor:
         """Sum of absolute differences of the maps, for every change: (changes,)."""
         row_bytes = self._slopes.numel() * self._slopes.element_size()
-        block = max(1, _TABLE_BYTES // row_bytes)
+        block = max(1, TABLE_BYTES // row_bytes)
         parts = [self._found.new_empty(0)]
         with torch.inference_mode(False), torch.enable_grad():
             for first in range(0, len(changes), block):
