@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.errors import BenchmarkError, shown
 
 MOST_TEXT = 2**26
 """Bytes of a list or a manifest."""
@@ -85,3 +85,15 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):  # too long, or with a NUL in it
         return False
+
+
+def plain_name(name: str) -> str:
+    """A name from a file of a run, which becomes that of another file.
+
+    Raises:
+        BenchmarkError: it would lead elsewhere, or no file can have it.
+    """
+    plain = name and Path(name).name == name and not name.startswith(".") and "\0" not in name
+    if not plain or len(name) > 200:
+        raise BenchmarkError(f"clip {shown(name)}: no name of a file; run attribute again")
+    return name

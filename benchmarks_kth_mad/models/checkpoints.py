@@ -1,14 +1,16 @@
 """Checkpoints: a model's weights with all that is needed to use them on a new video."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from benchmarks_kth_mad.data.sampling import ClipShape
-from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.declared import build
+from benchmarks_kth_mad.errors import BenchmarkError, shown
 from benchmarks_kth_mad.files import whole_file
 from benchmarks_kth_mad.models.build import build_model
 from benchmarks_kth_mad.models.classifier import VideoClassifier
@@ -56,16 +58,33 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         )
     classes = tuple(content["classes"])
     try:
-        clip = ClipShape(**content["clip"])
-        with torch.random.fork_rng(devices=[]):
-            model = build_model(
+        clip = build(ClipShape, content["clip"], "clip")
+
+        def model_of() -> VideoClassifier:
+            return build_model(
                 content["model"], len(classes), clip.channels, settings=content["settings"]
             )
+
+        with torch.random.fork_rng(devices=[]):
+            expected = _shapes_without_memory(model_of)
+            check_state(path, expected, shapes_of(content["state"]), "train it again")
+            model = model_of()
     except BenchmarkError as error:
-        raise BenchmarkError(f"{path}: {error}") from error
-    check_state(path, shapes_of(model.state_dict()), shapes_of(content["state"]), "train it again")
+        named = str(error).startswith(f"{path}: ")
+        raise error if named else BenchmarkError(f"{path}: {error}") from error
     model.load_state_dict(content["state"])
     return Checkpoint(model.eval(), content["model"], classes, clip)
+
+
+def _shapes_without_memory(model_of: Callable[[], VideoClassifier]) -> dict[str, tuple[int, ...]]:
+    """The weights that a model would have; its settings may claim a size that no memory holds."""
+    try:
+        with torch.device("meta"):
+            return shapes_of(model_of().state_dict())
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise BenchmarkError(
+            f"settings of which no model can be built ({shown(str(error))}); train it again"
+        ) from error
 
 
 def read_file(path: Path) -> Any:
@@ -120,5 +139,19 @@ def _is_ours(content: object) -> bool:
         and set(content) - {"settings"} == expected
         and isinstance(content.setdefault("settings", {}), dict)
         and content["format"] == FORMAT
+        and isinstance(content["clip"], dict)
         and set(content["clip"]) <= set(asdict(ClipShape()))
+        and isinstance(content["classes"], list)
+        and all(isinstance(name, str) for name in (content["model"], *content["classes"]))
+        and all(isinstance(name, str) for name in content["settings"])
+        and isinstance(content["state"], dict)
+        and all(_is_whole(weight) for weight in content["state"].values())
+    )
+
+
+def _is_whole(weight: object) -> bool:
+    """A tensor with a number of its own in every place: one number can be seen as any shape."""
+    return (
+        isinstance(weight, Tensor)
+        and weight.numel() * weight.element_size() <= weight.untyped_storage().nbytes()
     )

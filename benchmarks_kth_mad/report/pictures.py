@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 
 from benchmarks_kth_mad.evaluation import Explained
-from benchmarks_kth_mad.files import whole_file
+from benchmarks_kth_mad.files import plain_name, whole_file
 from benchmarks_kth_mad.methods import above_zero
 from benchmarks_kth_mad.runs import Run
 from captum_video import Curve
@@ -60,7 +60,7 @@ def draw(
 def _draw_clip(run: Run, explained: Explained, index: int, number: int, title: str) -> list[str]:
     """Filmstrip and movies of one of the model's inputs."""
     spectrum = f"_{SPECTRA[number]}" if len(explained.clips) > 1 else ""
-    stem = f"{explained.names[index]}{spectrum}"
+    stem = f"{plain_name(explained.names[index])}{spectrum}"
     clips, every = explained.of_input(number)
     clip = clips[index : index + 1]
     maps = {

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks_kth_mad.cli import main
 from benchmarks_kth_mad.data.masks import load_masks
 from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.files import plain_name
 
 ROOT = Path(__file__).parents[2]
 # a pickle of today's protocol where torch expects its own
@@ -74,6 +76,53 @@ def test_checkpoints_of_others_carry_no_code(
     assert not (tmp_path / "harm").exists()
 
 
+@pytest.mark.parametrize("command", ["report", "motion"])
+def test_pictures_are_not_written_elsewhere(
+    run_copy: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run_copy / "attributions.pt"
+    content = torch.load(path, weights_only=True)
+    torch.save(content | {"names": ["../../escaped"] * len(content["names"])}, path)
+    assert main([command, "--run", str(run_copy)]) == 2
+    assert "clip '../../escaped': no name of a file; run attribute again" in capsys.readouterr().err
+    assert not list(run_copy.parent.rglob("*escaped*"))
+
+
+@pytest.mark.parametrize(
+    "name", ["../up", "/tmp/root", "..", ".hidden", "a/b", "a\0b", "x" * 300, ""]
+)
+def test_names_of_files(name: str) -> None:
+    assert plain_name("person01_walking_d1_s2 of Zoë") == "person01_walking_d1_s2 of Zoë"
+    with pytest.raises(BenchmarkError, match="no name of a file"):
+        plain_name(name)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"clip": 5},
+        {"clip": {"frames": "8"}},
+        {"clip": {"frames": 10**9}},
+        {"classes": 2},
+        {"classes": [1, 2]},
+        {"model": ["r3d_small"]},
+        {"model": "cnn_lstm_small", "settings": {"hidden": 10**6}},
+        {"model": "cnn_lstm_small", "settings": {"hidden": 10**12}},
+        {"settings": {1: 2}},
+        {"state": [1]},
+        {"state": {"a": 1}},
+        {"state": {"a": torch.zeros(1).expand(10**12)}},
+    ],
+    ids=str,
+)
+def test_checkpoints_of_odd_contents(
+    refused: Callable[..., str], run_copy: Path, change: dict
+) -> None:
+    path = run_copy / "checkpoint.pt"
+    torch.save(torch.load(path, weights_only=True) | change, path)
+    assert f"error: {path}: " in refused("predict", "--run", run_copy)
+
+
 SOURCES = sorted(
     path
     for package in ("captum_video", "benchmarks_kth_mad")
@@ -98,9 +147,16 @@ def code_runners(text: str) -> list[str]:
     return found
 
 
+def _dotted(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
 def _bad_call(node: ast.Call) -> list[str]:
-    name = ast.unparse(node.func)
-    given = {one.arg: ast.unparse(one.value) for one in node.keywords}
+    name = _dotted(node.func)
+    watched = ("weights_only", "Loader", "allow_pickle", "shell")
+    given = {one.arg: ast.unparse(one.value) for one in node.keywords if one.arg in watched}
     if name in ("eval", "exec", "compile", "__import__", "os.system", "pd.read_pickle"):
         return [name]
     if name == "torch.load" and given.get("weights_only") != "True":
