@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks_kth_mad.data.kth_index import ACTIONS
+from benchmarks_kth_mad.data.limits import check_bytes, check_pixels
 from benchmarks_kth_mad.data.masks import MaskKind
 from benchmarks_kth_mad.data.video import Frames
 from benchmarks_kth_mad.errors import BenchmarkError
@@ -72,6 +73,8 @@ class RenderSettings:
                 raise BenchmarkError(
                     f"render {name}: expected at least {minimum}, got {getattr(self, name)}"
                 )
+        check_pixels("render", self.height, self.width)
+        check_bytes("render frames", self.frames, self.height, self.width, 3)
         known = range(1, SCENARIOS + 1)
         if not self.scenarios or any(scenario not in known for scenario in self.scenarios):
             raise BenchmarkError(

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks_kth_mad.data.limits import check_bytes, check_pixels
 from benchmarks_kth_mad.data.video import Frames
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS, MAD_CYCLES_PER_SECOND, mad_pose
@@ -60,6 +61,8 @@ class MADSettings:
                 raise BenchmarkError(
                     f"render {name}: expected at least {minimum}, got {getattr(self, name)}"
                 )
+        check_pixels("render", self.height, self.width)
+        check_bytes("render frames", self.frames, self.height, self.width, 3)
 
 
 class Scene(NamedTuple):
