@@ -176,3 +176,10 @@ def test_multispectral_says_what_it_would_take(tmp_path, command):
     assert "3 trainings, 6 tests of what they learned" in said
     assert rows_of(said)["r3d_small"][-2:] == ["1,632", "0"]  # deletion, the last row of it
     assert not any(tmp_path.iterdir())
+
+
+def test_rates_are_measured_of_each_batch(command):
+    tiny = ["--model", "r3d_small_early", "--frames", 4, "--size", 16, "--rounds", 1]
+    said = command("speed", "--of", "rate", *tiny, "--batches", 1, 2)
+    assert {"1", "2"} < set(rows_of(said))
+    assert all(float(cells[0]) > 0 for name, cells in rows_of(said).items() if name.isdigit())
