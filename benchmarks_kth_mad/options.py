@@ -4,8 +4,6 @@ import argparse
 from dataclasses import asdict, fields
 from typing import NoReturn
 
-import yaml
-
 from benchmarks_kth_mad.boxes.networks import NETWORKS
 from benchmarks_kth_mad.boxes.series import LAYOUTS
 from benchmarks_kth_mad.boxes.training import BoxRecipe
@@ -13,10 +11,9 @@ from benchmarks_kth_mad.cards.command import add_cards
 from benchmarks_kth_mad.checks.command import add_checks
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP
-from benchmarks_kth_mad.methods import COMPAT
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS
 from benchmarks_kth_mad.models.study_checkpoints import STUDY_MEAN, STUDY_STD
-from benchmarks_kth_mad.multispectral.config import presets
+from benchmarks_kth_mad.multispectral.command import add_multispectral
 from benchmarks_kth_mad.option_groups import (
     add_attribution,
     add_baseline,
@@ -29,6 +26,7 @@ from benchmarks_kth_mad.option_groups import (
     whole_number,
 )
 from benchmarks_kth_mad.places import FLOWS
+from benchmarks_kth_mad.planted.command import add_planted
 from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
 
 
@@ -150,12 +148,12 @@ def build_parser() -> argparse.ArgumentParser:
     add_baseline(convergence)
     add_run(convergence)
 
-    _add_study(
+    add_multispectral(
         add(
             "multispectral", "repeat study A: networks trained on infrared, visible or both spectra"
         )
     )
-    _add_planted(
+    add_planted(
         add("planted", "train on clips that name their class, and see which methods find the text")
     )
     _add_boxes(add("boxes", "print the input-cell paper's table of box series beside ours"))
@@ -194,76 +192,6 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         help="leave the cnn-lstm's attention out, which in the study's code does nothing",
     )
     add_run(parser)
-
-
-def _add_study(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config",
-        default="multispectral_small",
-        help=f"a YAML file, or one of {', '.join(presets())}",
-    )
-    parser.add_argument("--networks", nargs="+", help="only these of the config's; all by default")
-    parser.add_argument("--root", help="folder with file_lists; rendered where not given")
-    parser.add_argument("--out", default="runs/multispectral", help="folder for all that comes out")
-    parser.add_argument(
-        "--compat", choices=COMPAT, help="maps and areas as the study's code has them"
-    )
-    parser.add_argument(
-        "--set",
-        dest="changes",
-        nargs="+",
-        metavar="NAME=VALUE",
-        default=[],
-        type=_change,
-        help="what to say otherwise than the config, such as maps.clips=4 fusion=[]",
-    )
-    add_device(parser)
-    parser.set_defaults(seed=None)
-
-
-def _change(text: str) -> tuple[list[str], object]:
-    """Read one change of a config, for argparse."""
-    name, sign, value = text.partition("=")
-    if not (name and sign):
-        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
-    try:
-        return name.split("."), yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: the value is not YAML") from error
-
-
-def _add_planted(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", default="runs/planted", help="folder for all that comes out")
-    parser.add_argument(
-        "--root",
-        help="folder of videos with text and its masks, in KTH's layout; rendered where not given",
-    )
-    parser.add_argument(
-        "--clean",
-        help="folder of the same videos without text, with the sequence file; needed with --root",
-    )
-    parser.add_argument(
-        "--classes", nargs="+", metavar="ACTION", help="default: 3 if rendered, else all of KTH's"
-    )
-    parser.add_argument(
-        "--split-by",
-        choices=("person", "sequence"),
-        default="sequence",
-        help="how --root is divided; what is rendered is divided by person",
-    )
-    parser.add_argument("--persons", type=int, default=24, help="to render")
-    parser.add_argument(
-        "--shown", type=whole_number(1), default=3, help="frames of a clip with text, in a row"
-    )
-    parser.add_argument(
-        "--dilate", type=whole_number(0), default=1, help="pixels to grow the text's mask by"
-    )
-    parser.add_argument("--pictures", type=whole_number(0), default=1, help="clips to draw")
-    add_training(parser)
-    add_attribution(parser)
-    add_device(parser)
-    # the small text is easy once the steps are small
-    parser.set_defaults(frames=8, epochs=12, learning_rate=2e-3, methods=None, samples=200, clips=6)
 
 
 def _add_boxes(parser: argparse.ArgumentParser) -> None:
