@@ -25,6 +25,7 @@ from benchmarks_kth_mad.rendering.render import render_kth
 from benchmarks_kth_mad.rendering.render_mad import render_mad
 from benchmarks_kth_mad.rendering.thermal import MADSettings
 from benchmarks_kth_mad.runs import Manifest, Run, Source, require
+from benchmarks_kth_mad.together import launched
 from benchmarks_kth_mad.training import Recipe
 from benchmarks_kth_mad.training import train as train_model
 from captum_video.flow import flow_magnitude
@@ -72,6 +73,8 @@ def train(
         show_progress=shows_progress(),
         settings=settings,
     )
+    if launched().rank > 0:
+        return  # the first of several processes keeps what all have trained
     manifest = Manifest(
         source, model, recipe.seed, trained.accuracy, trained.clips, trained.unseen_persons
     )

@@ -16,10 +16,19 @@ from benchmarks_kth_mad.models import MODELS
 from benchmarks_kth_mad.rendering.acting import RenderSettings
 from benchmarks_kth_mad.rendering.thermal import MADSettings
 from benchmarks_kth_mad.runs import Source
-from benchmarks_kth_mad.training import Recipe
+from benchmarks_kth_mad.training import PRECISIONS, Recipe
 
 RENDERED_ACTIONS = ("boxing", "handwaving", "running", "walking")
 _MOST = 2**32 - 1
+_OF_TRAINING = {
+    "epochs": "passes over the training split",
+    "batch_size": "clips of a step, over all devices together",
+    "learning_rate": "peak of the schedule",
+    "weight_decay": "of AdamW",
+    "workers": "processes that load clips for each device; 0: none of their own",
+    "devices": "of this machine to train on, a process for each, which share every batch",
+    "precision": "what training computes in; the test, and the network that is kept, are float32",
+}
 
 
 def add_run(parser: argparse.ArgumentParser, folder: str = "runs/kth") -> None:
@@ -162,7 +171,8 @@ def add_training(parser: argparse.ArgumentParser) -> None:
                 f"--{recipe.name.replace('_', '-')}",
                 type=type(recipe.default),
                 default=recipe.default,
-                help="of training",
+                choices=list(PRECISIONS) if recipe.name == "precision" else None,
+                help=_OF_TRAINING[recipe.name],
             )
 
 

@@ -8,6 +8,13 @@ from contextlib import contextmanager
 
 import torch
 
+from benchmarks_kth_mad.errors import BenchmarkError
+
+
+def seed_of(seed: int, rank: int) -> int:
+    """The seed itself in the first of several processes, and another one in each of the rest."""
+    return seed + (rank << 40)  # far from the seeds that people choose
+
 
 @contextmanager
 def reproducible(seed: int) -> Iterator[None]:
@@ -50,3 +57,20 @@ def interruptible() -> Iterator[None]:
     finally:
         if signal.getsignal(signal.SIGINT) is not handler:
             signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
+def peers() -> Iterator[None]:
+    """Turn the loss of another process into a clear line: it has told its own reason.
+
+    Only where several train together does anything inside speak to another process.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        lost = isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower()
+        if not lost:
+            raise
+        raise BenchmarkError(
+            "training: another process of this training has ended, so this one ends too"
+        ) from error
