@@ -7,13 +7,16 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks_kth_mad import commands, experiments
 from benchmarks_kth_mad.boxes.training import BoxRecipe
 from benchmarks_kth_mad.cards import command as cards
 from benchmarks_kth_mad.checks import command as checks
+from benchmarks_kth_mad.completion import command as completion
 from benchmarks_kth_mad.console import silent
 from benchmarks_kth_mad.data.sampling import ClipShape
-from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.errors import BenchmarkError, ClipsFailed
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS, load_foreign_checkpoint
 from benchmarks_kth_mad.multispectral import command as multispectral
 from benchmarks_kth_mad.option_groups import (
@@ -29,6 +32,7 @@ from benchmarks_kth_mad.rendering.acting import RenderSettings
 from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.rendering.thermal import MADSettings
 from benchmarks_kth_mad.runs import Run
+from benchmarks_kth_mad.together import Place, first_to_tell, launched
 from benchmarks_kth_mad.training import resolve_device
 
 
@@ -36,24 +40,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        The exit code: 0, or 2 where a file, an option or the data are at fault.
+        The exit code: 0; 2 where a file, an option or the data are at fault; 3 where all is done but
+        for some clips, which failed.
     """
     parser = build_parser()
     options = parser.parse_args(arguments)
     if options.command is None:
         parser.print_help()
         return 0
+    place = Place()
     try:
-        with silent(options.quiet):
+        place = launched()
+        _check_several(options.command, place)
+        with silent(options.quiet or place.rank > 0):
             COMMANDS[options.command](options)
+            sys.stdout.flush()  # a pipe that was closed must show here
     except BenchmarkError as error:
         # a process that loads clips puts its traceback before the message
-        print("error:", str(error).rpartition("BenchmarkError: ")[2].strip(), file=sys.stderr)
+        _tell(str(error).rpartition("BenchmarkError: ")[2].strip(), place)
         return 2
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        print("error:", error, file=sys.stderr)
+        _tell(str(error), place)
         return 2
+    except ClipsFailed as error:
+        _tell(str(error), place)
+        return 3
     return 0
+
+
+def _check_several(command: str, place: Place) -> None:
+    if place.world > 1 and command not in SEVERAL:
+        raise BenchmarkError(
+            f"{command}: works in one process, {place.launcher} has started {place.world}; those that "
+            f"share their work are {', '.join(SEVERAL)}"
+        )
+
+
+def _tell(error: str, place: Place) -> None:
+    if first_to_tell(place):
+        print("error:", error, file=sys.stderr)
 
 
 def _render(options: argparse.Namespace) -> None:
@@ -127,6 +154,8 @@ def _attribute(options: argparse.Namespace) -> None:
         methods_of(options),
         options.clips,
         resolve_device(options.device),
+        options.precision,
+        options.fresh,
     )
 
 
@@ -138,6 +167,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         options.steps,
         options.baseline,
         resolve_device(options.device),
+        options.precision,
+        options.fresh,
     )
 
 
@@ -154,8 +185,14 @@ def _demo(options: argparse.Namespace) -> None:
         options.classes = options.classes or actions
         settings = RenderSettings(**_render_numbers(options))
         commands.render(options.root, actions, settings, overwrite=True)
+    failed = None
     for step in (_train, _predict_test, _attribute, _evaluate, _report):
-        step(options)
+        try:
+            step(options)
+        except ClipsFailed as error:  # the others have all the same what comes next
+            failed = error
+    if failed is not None:
+        raise failed
 
 
 def _predict_test(options: argparse.Namespace) -> None:
@@ -175,14 +212,18 @@ def _motion(options: argparse.Namespace) -> None:
 
 
 def _speed(options: argparse.Namespace) -> None:
-    experiments.speed(
-        options.of,
-        resolve_device(options.device),
-        options.frames,
-        options.size,
-        options.rounds,
-        options.bfloat16,
-    )
+    if options.bfloat16 and options.of != "methods":
+        raise BenchmarkError(f"--bfloat16: for --of methods only, not for --of {options.of}")
+    with torch.random.fork_rng():
+        torch.manual_seed(options.seed)
+        experiments.speed(
+            options.of,
+            resolve_device(options.device),
+            options.frames,
+            options.size,
+            options.rounds,
+            options.bfloat16,
+        )
 
 
 def _convergence(options: argparse.Namespace) -> None:
@@ -209,6 +250,9 @@ def _boxes(options: argparse.Namespace) -> None:
     )
 
 
+SEVERAL = ("train", "attribute", "evaluate")
+"""Commands that share their work among the processes that torchrun or Slurm start."""
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "render": _render,
     "train": _train,
@@ -226,4 +270,5 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "checks": checks.run_command,
     "cards": cards.run_command,
     "planted": planted.run_command,
+    "completion": completion.run_command,
 }

@@ -3,20 +3,18 @@
 from collections.abc import Sequence
 
 from benchmarks_kth_mad.choice import spread_over_classes
-from benchmarks_kth_mad.console import progress_bar, shows_progress
+from benchmarks_kth_mad.console import progress_bar, shows_progress, silent
 from benchmarks_kth_mad.data.sampling import ClipShape
-from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.evaluation import (
-    Unit,
-    explain,
-    load_curves,
-    load_explained,
-    load_rows,
-    measure,
-    save_curves,
-    save_explained,
-)
+from benchmarks_kth_mad.errors import BenchmarkError, ClipsFailed
+from benchmarks_kth_mad.evaluation import Unit, load_curves, load_explained, load_rows
 from benchmarks_kth_mad.evaluation import predict as predict_clips
+from benchmarks_kth_mad.evaluation.attributing import Asked, attribute_clips
+from benchmarks_kth_mad.evaluation.evaluating import evaluate_clips
+from benchmarks_kth_mad.evaluation.failures import told
+from benchmarks_kth_mad.evaluation.kept_maps import KeptMaps
+from benchmarks_kth_mad.evaluation.machine import Machine
+from benchmarks_kth_mad.evaluation.measuring import Played
+from benchmarks_kth_mad.evaluation.processes import joined
 from benchmarks_kth_mad.files import make_folder, whole_file
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models import Checkpoint, Settings, load_checkpoint, save_checkpoint
@@ -115,32 +113,52 @@ def attribute(
     options: Options,
     n_clips: int,
     device: str,
+    precision: str = "float32",
+    fresh: bool = False,
 ) -> None:
-    """Explain clips of the test split, keep clips and maps."""
+    """Explain clips of the test split, keep clips and maps.
+
+    Raises:
+        ClipsFailed: at the end, where some clips could not be explained.
+    """
     if n_clips < 1:
         raise BenchmarkError(f"--clips: expected at least 1, got {n_clips}")
-    checkpoint = checkpoint_of(run)
-    dataset = source.dataset("test", checkpoint.clip)
-    chosen = spread_over_classes(dataset, n_clips)
-    explained = explain(checkpoint, dataset, methods, options, chosen, device)
-    run.drop(run.rows, run.curves, run.motion, run.report)
-    save_explained(run, explained)
-    print(f"explained {len(explained.names)} clips by {', '.join(methods)}: {run.attributions}")
+    with joined() as processes, silent(not processes.is_first):
+        checkpoint = checkpoint_of(run)
+        dataset = source.dataset("test", checkpoint.clip)
+        asked = Asked(spread_over_classes(dataset, n_clips), list(dict.fromkeys(methods)), options)
+        machine = Machine(device, precision, processes)
+        failed = attribute_clips(run, checkpoint, dataset, asked, machine, fresh)
+        n_asked = len(asked.chosen)
+        print(
+            f"explained {n_asked - len(failed)} clips by {', '.join(methods)}: {run.attributions}"
+        )
+    if failed and processes.is_first:
+        raise ClipsFailed(told(failed, n_asked))
 
 
 def evaluate(
-    run: Run, metrics: Sequence[str], unit: Unit, n_steps: int, baseline: str, device: str
+    run: Run,
+    metrics: Sequence[str],
+    unit: Unit,
+    n_steps: int,
+    baseline: str,
+    device: str,
+    precision: str = "float32",
+    fresh: bool = False,
 ) -> None:
-    """Measure the maps, keep one row per metric, method and clip, and the curves."""
-    checkpoint = checkpoint_of(run)
-    rows, curves = measure(
-        checkpoint, load_explained(run), metrics, unit, n_steps, baseline, device
-    )
-    run.drop(run.rows, run.report)
-    save_curves(run, curves)
-    with whole_file(run.rows) as path:
-        rows.to_csv(path, index=False)
-    print(f"measured {len(rows)} areas: {run.rows}")
+    """Measure the maps, keep one row per metric, method and clip, with its curve.
+
+    Raises:
+        ClipsFailed: at the end, where some clips have no area, and the error in its place.
+    """
+    with joined() as processes, silent(not processes.is_first):
+        machine = Machine(device, precision, processes)
+        played = Played(unit, n_steps, baseline)
+        n_areas, failed = evaluate_clips(run, checkpoint_of(run), metrics, played, machine, fresh)
+        print(f"measured {n_areas} areas: {run.rows}, and without curves {run.rows_as_text}")
+    if failed and processes.is_first:
+        raise ClipsFailed(told(failed, len(KeptMaps(run).names)))
 
 
 def report(run: Run, n_pictures: int) -> None:
@@ -189,8 +207,9 @@ def _keep(run: Run, checkpoint: Checkpoint, manifest: Manifest) -> None:
         run.manifest,
         run.predictions,
         run.attributions,
+        run.evaluation,
         run.rows,
-        run.curves,
+        run.rows_as_text,
         run.motion,
         run.report,
     )

@@ -33,3 +33,21 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes that were killed had begun to write in a folder."""
+    for partial in folder.glob(".*.partial.*"):
+        owner = partial.name.split(".")[1]
+        if owner.isdecimal() and not _lives(int(owner)):
+            partial.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # another user's
+    return True

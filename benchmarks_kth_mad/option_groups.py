@@ -47,6 +47,22 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_resuming(parser: argparse.ArgumentParser, precision: bool = True) -> None:
+    """How networks run, unless training has asked that, and what becomes of results that are there."""
+    if precision:
+        parser.add_argument(
+            "--precision",
+            choices=list(PRECISIONS),
+            default="float32",
+            help="of the networks' passes, by autocast; maps and areas are kept in float32",
+        )
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="remove this command's results and start over, where it would go on with them",
+    )
+
+
 def add_source(parser: argparse.ArgumentParser, required: bool = False) -> None:
     """Which data set, and how it is divided."""
     remembered = "" if required else "; as in training where not given"
@@ -158,7 +174,9 @@ def add_render(parser: argparse.ArgumentParser, actions: Sequence[str]) -> None:
 
 def add_training(parser: argparse.ArgumentParser) -> None:
     """Model, clips and recipe."""
-    parser.add_argument("--model", choices=sorted(MODELS), default="r3d_small")
+    parser.add_argument(
+        "--model", choices=sorted(MODELS), default="r3d_small", help="network to train"
+    )
     parser.add_argument("--weights", help="published weights to start from, by torchvision's name")
     parser.add_argument(
         "--encoder",
@@ -195,7 +213,11 @@ def clip_of(options: argparse.Namespace) -> ClipShape:
 def add_attribution(parser: argparse.ArgumentParser) -> None:
     """Methods, and what they need to know."""
     parser.add_argument(
-        "--methods", nargs="+", choices=list(METHODS), default=list(DEFAULT_METHODS)
+        "--methods",
+        nargs="+",
+        choices=list(METHODS),
+        default=list(DEFAULT_METHODS),
+        help="of explaining",
     )
     parser.add_argument(
         "--clips", type=whole_number(1), default=8, help="how many clips to explain"
@@ -222,7 +244,9 @@ def methods_of(options: argparse.Namespace) -> Options:
 
 def add_metrics(parser: argparse.ArgumentParser) -> None:
     """How maps are measured."""
-    parser.add_argument("--metrics", nargs="+", choices=list(METRICS), default=list(METRICS))
+    parser.add_argument(
+        "--metrics", nargs="+", choices=list(METRICS), default=list(METRICS), help="of the maps"
+    )
     parser.add_argument(
         "--unit",
         choices=UNITS,

@@ -1,7 +1,9 @@
 """What can be said on the command line, command by command."""
 
 import argparse
+import sys
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import NoReturn
 
 from benchmarks_kth_mad.boxes.networks import NETWORKS
@@ -9,6 +11,7 @@ from benchmarks_kth_mad.boxes.series import LAYOUTS
 from benchmarks_kth_mad.boxes.training import BoxRecipe
 from benchmarks_kth_mad.cards.command import add_cards
 from benchmarks_kth_mad.checks.command import add_checks
+from benchmarks_kth_mad.completion.command import add_completion
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS
@@ -20,6 +23,7 @@ from benchmarks_kth_mad.option_groups import (
     add_device,
     add_metrics,
     add_render,
+    add_resuming,
     add_run,
     add_source,
     add_training,
@@ -28,6 +32,7 @@ from benchmarks_kth_mad.option_groups import (
 from benchmarks_kth_mad.places import FLOWS
 from benchmarks_kth_mad.planted.command import add_planted
 from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
+from benchmarks_kth_mad.versions import SCRIPT, versions
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,21 +44,29 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands; what it returns names the command in ``command``."""
+    called = Path(sys.argv[0]).name
     parser = _Parser(
-        prog="python -m benchmarks_kth_mad",
+        prog=SCRIPT if called == SCRIPT else "python -m benchmarks_kth_mad",
         description="Train on action clips, explain what was learned, and measure the maps.",
+    )
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=versions(),
+        help="say which versions these are, and leave",
     )
     names = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
 
-    def add(name: str, text: str) -> argparse.ArgumentParser:
+    def add(name: str, text: str, seed: bool = True) -> argparse.ArgumentParser:
         one = names.add_parser(
             name,
             help=text,
             description=f"{text[0].upper()}{text[1:]}.",
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
-        one.add_argument("--seed", type=whole_number(0), default=0, help="of everything random")
         one.add_argument("--quiet", action="store_true", help="say nothing but errors")
+        if seed:
+            one.add_argument("--seed", type=whole_number(0), default=0, help="of everything random")
         return one
 
     render = add(
@@ -78,17 +91,24 @@ def build_parser() -> argparse.ArgumentParser:
 
     predict = add("predict", "classify the clips of a split")
     add_source(predict)
-    predict.add_argument("--split", choices=("train", "val", "test", "all"), default="test")
+    predict.add_argument(
+        "--split",
+        choices=("train", "val", "test", "all"),
+        default="test",
+        help="whose clips to classify",
+    )
     add_run(predict)
 
     attribute = add("attribute", "explain clips of the test split by every method")
     add_source(attribute)
     add_attribution(attribute)
+    add_resuming(attribute)
     add_run(attribute)
 
     evaluate = add("evaluate", "measure the maps by insertion and deletion")
     add_metrics(evaluate)
     add_baseline(evaluate)
+    add_resuming(evaluate)
     add_run(evaluate)
 
     motion = add(
@@ -112,6 +132,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_training(demo)
     add_attribution(demo)
     add_metrics(demo)
+    add_resuming(demo, precision=False)
     demo.add_argument("--pictures", type=whole_number(0), default=2, help="clips to draw")
     add_run(demo, folder="runs/demo")
 
@@ -159,6 +180,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_boxes(add("boxes", "print the input-cell paper's table of box series beside ours"))
     add_checks(add("checks", "ask every method every check, and tell which checks to trust"))
     add_cards(add("cards", "write a card for every attribution class from the figures of checks"))
+    add_completion(
+        add("completion", f"print a shell's completion of {SCRIPT}'s options", seed=False)
+    )
     return parser
 
 
@@ -195,8 +219,13 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_boxes(parser: argparse.ArgumentParser) -> None:
-    for name, choices in (("layouts", LAYOUTS), ("networks", NETWORKS)):
-        parser.add_argument(f"--{name}", nargs="+", choices=list(choices), default=list(choices))
+    for name, choices, text in (
+        ("layouts", LAYOUTS, "where in a series the boxes are"),
+        ("networks", NETWORKS, "what to train on them"),
+    ):
+        parser.add_argument(
+            f"--{name}", nargs="+", choices=list(choices), default=list(choices), help=text
+        )
     for recipe in fields(BoxRecipe):
         parser.add_argument(
             f"--{recipe.name.replace('_', '-')}",

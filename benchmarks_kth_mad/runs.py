@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shutil
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +10,6 @@ from pathlib import Path
 from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.data.mad import MAD
 from benchmarks_kth_mad.data.sampling import ClipShape
-from benchmarks_kth_mad.data.sets import ActionSet
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.files import whole_file
 
@@ -35,7 +35,7 @@ class Source:
 
     def dataset(
         self, split: str, clip: ClipShape, random_start: bool = False, seed: int = 0
-    ) -> ActionSet:
+    ) -> KTH | MAD:
         """The clips of one split."""
         if self.spectrum is not None:
             return MAD(self.root, clip, self.spectrum, split, self.classes, random_start, seed)
@@ -83,10 +83,11 @@ class Run:
         self.checkpoint = self.folder / "checkpoint.pt"
         self.manifest = self.folder / "run.json"
         self.predictions = self.folder / "predictions.csv"
-        self.attributions = self.folder / "attributions.pt"
-        self.rows = self.folder / "rows.csv"
+        self.attributions = self.folder / "attributions"
+        self.evaluation = self.folder / "evaluation"
+        self.rows = self.folder / "rows.parquet"
+        self.rows_as_text = self.folder / "rows.csv"
         self.motion = self.folder / "motion.csv"
-        self.curves = self.folder / "curves.pt"
         self.report = self.folder / "report.md"
         self.pictures = self.folder / "pictures"
 
@@ -98,10 +99,13 @@ class Run:
         with whole_file(self.manifest) as path:
             path.write_text(json.dumps(content, indent=2) + "\n")
 
-    def drop(self, *files: Path) -> None:
+    def drop(self, *paths: Path) -> None:
         """Remove what an earlier model or earlier maps gave, or a report would mix the two."""
-        for file in files:
-            file.unlink(missing_ok=True)
+        for path in paths:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     def load_manifest(self) -> Manifest:
         """Read what the run was made with.

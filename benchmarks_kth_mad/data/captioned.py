@@ -52,6 +52,7 @@ class Captioned(Dataset[Item]):
     """
 
     cache_bytes = 1 << 30
+    n_inputs = 1
 
     def __init__(
         self,

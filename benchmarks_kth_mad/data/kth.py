@@ -50,6 +50,7 @@ class KTH(Dataset[Item]):
     """
 
     cache_bytes = 1 << 30
+    n_inputs = 1
 
     def __init__(
         self,
@@ -96,6 +97,10 @@ class KTH(Dataset[Item]):
             label=record.label,
             name=record.name,
         )
+
+    def files(self, index: int) -> tuple[Path, ...]:
+        """All that a clip is read from."""
+        return self.root / SEQUENCE_FILE, self.records[index].path
 
     def mask(self, index: int, kind: MaskKind = "actor") -> Tensor:
         """A mask of one kind over the clip in the centre of a subsequence.

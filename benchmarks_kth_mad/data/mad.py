@@ -100,6 +100,17 @@ class MAD(Dataset[Item]):
             name=record.name,
         )
 
+    @property
+    def n_inputs(self) -> int:
+        """How many clips of a scene an item has."""
+        return 2 if self.spectrum == "paired" else 1
+
+    def files(self, index: int) -> tuple[Path, ...]:
+        """All pictures that a clip without random start is read from."""
+        record = self.records[index]
+        numbers = frame_numbers(record.frames, self.clip)
+        return tuple(row.path(self.root, number) for row in record.rows for number in numbers)
+
     def mask(self, index: int, kind: MaskKind = "actor") -> Tensor:
         """A mask of one kind over the clip that is taken without random starts; of both spectra.
 

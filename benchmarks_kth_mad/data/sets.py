@@ -3,7 +3,6 @@
 from typing import TypeAlias
 
 from benchmarks_kth_mad.data.captioned import Captioned
-from benchmarks_kth_mad.data.item import inputs_of
 from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.data.mad import MAD
 from benchmarks_kth_mad.errors import BenchmarkError
@@ -15,7 +14,7 @@ _GIVES = {1: "one clip", 2: "the visible and the infrared clip of a scene (spect
 
 def check_inputs(dataset: ActionSet, n_inputs: int, model: str) -> None:
     """Raise BenchmarkError unless a set gives as many clips of a scene as a model takes."""
-    given = len(inputs_of(dataset[0]["clip"]))
+    given = dataset.n_inputs
     if given != n_inputs:
         raise BenchmarkError(
             f"model {model}: takes {_GIVES[n_inputs]}, the data set gives {_GIVES[given]}"

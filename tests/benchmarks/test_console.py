@@ -40,7 +40,7 @@ def test_silence_ends_with_its_block(
 def test_a_quiet_command_tells_its_errors_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    render = ["render", "--root", str(tmp_path / "set"), "--persons", "1", "--sequences", "1"]
+    render = ["render", "--root", str(tmp_path / "set"), "--persons", "3", "--sequences", "1"]
     assert main([*render, "--actions", "boxing", "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
     assert main(["report", "--run", str(tmp_path), "--quiet"]) == 2
