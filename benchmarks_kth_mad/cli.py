@@ -73,8 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _check_several(command: str, place: Place) -> None:
     if place.world > 1 and command not in SEVERAL:
         raise BenchmarkError(
-            f"{command}: works in one process, {place.launcher} has started {place.world}; those that "
-            f"share their work are {', '.join(SEVERAL)}"
+            f"{command}: works in one process, and {place.launcher} has started {place.world}; only "
+            f"{', '.join(SEVERAL)} share their work"
         )
 
 

@@ -13,7 +13,8 @@ from benchmarks_kth_mad.errors import BenchmarkError
 
 def seed_of(seed: int, rank: int) -> int:
     """The seed itself in the first of several processes, and another one in each of the rest."""
-    return seed + (rank << 40)  # far from the seeds that people choose
+    # torch's generator on the CPU reads the lower 32 bits alone
+    return (seed + rank * 0x9E3779B1) % 2**32 if rank else seed
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""Several processes that train one network: which of them this is, and how they are started."""
+"""Several processes that train one network: which of them this is, and how they are started.
+
+What takes seconds to import is imported where it is used: each process pays for it.
+"""
 
 import multiprocessing
 import os
@@ -13,15 +16,12 @@ from datetime import timedelta
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.queues import SimpleQueue
-from typing import Any, NoReturn
-
-import torch
-from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from benchmarks_kth_mad.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 
 _PATIENCE = 10.0  # seconds for a process to end by itself
 
@@ -47,8 +47,12 @@ class Place:
         """Processes on this machine."""
         return self.world // self.machines
 
-    def environment(self) -> ClusterEnvironment:
+    def environment(self) -> "ClusterEnvironment":
         """Where Lightning reads its own rank."""
+        from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+        from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+        from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
         if self.launcher == "torchrun":
             return TorchElasticEnvironment()
         if self.launcher == "slurm":
@@ -64,10 +68,10 @@ def launched() -> Place:
     """
     names = os.environ
     try:
-        if TorchElasticEnvironment.detect():
+        if "TORCHELASTIC_RUN_ID" in names:
             world, here = int(names["WORLD_SIZE"]), int(names["LOCAL_WORLD_SIZE"])
             place = Place(int(names["RANK"]), world, max(world // here, 1), "torchrun")
-        elif SLURMEnvironment.detect() and int(names["SLURM_NTASKS"]) > 1:
+        elif {"SLURM_PROCID", "SLURM_NTASKS"} <= names.keys() and not _interactive():
             machines = int(names.get("SLURM_NNODES", "1"))
             place = Place(int(names["SLURM_PROCID"]), int(names["SLURM_NTASKS"]), machines, "slurm")
             names.setdefault("SLURM_NTASKS_PER_NODE", str(place.here))  # Lightning asks for it
@@ -86,10 +90,17 @@ def launched() -> Place:
     return place if place.world > 1 else Place()
 
 
+def _interactive() -> bool:
+    """Whether this is a shell in an allocation of Slurm's, by Lightning's convention."""
+    return os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")
+
+
 def first_to_tell(place: Place) -> bool:
     """Whether no other process of a launcher has said yet why all of them end."""
     if place.world == 1:
         return True
+    import torch
+
     try:
         store = torch.distributed.TCPStore(  # type: ignore[attr-defined]
             os.environ["MASTER_ADDR"],
