@@ -1,6 +1,7 @@
 """What each command does, says and leaves behind."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from benchmarks_kth_mad.choice import spread_over_classes
 from benchmarks_kth_mad.console import progress_bar, shows_progress, silent
@@ -126,6 +127,7 @@ def attribute(
     with joined() as processes, silent(not processes.is_first):
         checkpoint = checkpoint_of(run)
         dataset = source.dataset("test", checkpoint.clip)
+        options = replace(options, show_progress=options.show_progress and processes.is_first)
         asked = Asked(spread_over_classes(dataset, n_clips), list(dict.fromkeys(methods)), options)
         machine = Machine(device, precision, processes)
         failed = attribute_clips(run, checkpoint, dataset, asked, machine, fresh)

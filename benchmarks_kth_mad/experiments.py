@@ -1,5 +1,6 @@
 """The commands that measure or repeat a study, beside those of a single run."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from benchmarks_kth_mad.commands import checkpoint_of, render
 from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.data.kth_index import check_classes
 from benchmarks_kth_mad.evaluation import load_explained
-from benchmarks_kth_mad.files import make_folder
+from benchmarks_kth_mad.files import make_folder, sweep
 from benchmarks_kth_mad.multispectral.config import StudyConfig
 from benchmarks_kth_mad.planted.plan import Footage, Plan
 from benchmarks_kth_mad.rendering.acting import RenderSettings
@@ -103,16 +104,40 @@ def boxes(
         print(f"\nrows, table, maps and picture in {out}")
 
 
-def multispectral(config: StudyConfig, root: str | None, out: Path, device: str) -> None:
-    """Run study A; print its tables and verdicts, keep rows, networks and pictures."""
-    from benchmarks_kth_mad.multispectral.experiment import run_study
+def multispectral(
+    config: StudyConfig,
+    root: str | None,
+    out: Path,
+    device: str,
+    only: Sequence[str] | None = None,
+    fresh: bool = False,
+) -> None:
+    """Run study A; print its tables and verdicts, keep rows, networks and pictures.
+
+    Args:
+        config: the whole study.
+        root: folder of the data set; rendered into ``out`` where None.
+        out: folder for all that comes out; a study of these conditions that is there goes on.
+        device: ``"cpu"`` or ``"cuda"``.
+        only: some of the config's networks.
+        fresh: remove what is there first.
+    """
+    from benchmarks_kth_mad.multispectral.experiment import CELLS, keep_conditions, run_study
     from benchmarks_kth_mad.multispectral.report import write_study
 
+    wanted = config if only is None else config.of_networks(only)
+    new = fresh or not (out / CELLS).is_dir()
+    if new:  # networks without conditions may be of any study
+        for part in (CELLS, "networks"):
+            shutil.rmtree(out / part, ignore_errors=True)
+    make_folder(out)
+    sweep(out)
+    keep_conditions(config, root, out, device)
     if root is None:
         root = str(out / "rendered")
-        render(root, MAD_ACTIONS, config.render, overwrite=True)
-    make_folder(out)
-    text = write_study(out, run_study(config, root, out, device), config)
+        if new or not Path(root).is_dir():
+            render(root, MAD_ACTIONS, config.render, overwrite=True)
+    text = write_study(out, run_study(config, root, out, device, only), wanted)
     print(f"\n{text}\nrows, tables, networks and pictures in {out}, to be read from report.md")
 
 

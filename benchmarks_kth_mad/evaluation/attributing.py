@@ -144,11 +144,11 @@ def _todo(
     """Clips whose maps are not all kept, with the methods that are missing."""
     sweep(run.folder)
     if fresh:
-        run.drop(run.attributions)
+        results = (run.evaluation, run.rows, run.rows_as_text, run.motion, run.report)
+        run.drop(run.attributions, *results)
     conditions = _conditions(run, checkpoint, dataset, asked, machine)
     made = {"root": str(dataset.root)} | made_by(machine.device, machine.processes.count)
-    if not Conditions(run.attributions, COMMAND).agree_or_keep(conditions, made):
-        run.drop(run.evaluation, run.rows, run.rows_as_text, run.motion, run.report)
+    Conditions(run.attributions, COMMAND).agree_or_keep(conditions, made)
     journal = Journal(run.attributions, COMMAND)
     todo = []
     for place in asked.chosen:

@@ -36,15 +36,12 @@ class Conditions:
         self.path = folder / MANIFEST
         self._command = command
 
-    def agree_or_keep(self, conditions: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
+    def agree_or_keep(self, conditions: Mapping[str, Any], made: Mapping[str, Any]) -> None:
         """Write the manifest of a new folder, or compare with the one that is there.
 
         Args:
             conditions: all that results depend on, as JSON can hold it.
             made: what else is worth knowing later, such as the command.
-
-        Returns:
-            Whether there was one.
 
         Raises:
             BenchmarkError: the results there were made under other conditions, with what differs.
@@ -57,11 +54,10 @@ class Conditions:
                     f"{self.path.parent}: has results of other conditions: {'; '.join(differing)}; ask "
                     f"for the same to go on with them, or use --fresh to remove them and start over"
                 )
-            return True
+            return
         make_folder(self.path.parent)
         with whole_file(self.path) as path:
             path.write_text(json.dumps({"conditions": asked, "made": dict(made)}, indent=2) + "\n")
-        return False
 
     def load(self) -> dict[str, Any]:
         """The conditions of the results that are there.

@@ -116,7 +116,7 @@ def _todo(
             f"again with --fresh"
         )
     if fresh:
-        run.drop(run.evaluation)
+        run.drop(run.evaluation, run.rows, run.rows_as_text, run.report)
     conditions = {
         "metrics": metrics,
         "played": asdict(played),
@@ -126,8 +126,7 @@ def _todo(
         "versions": software(),
     }
     made = made_by(machine.device, machine.processes.count)
-    if not Conditions(run.evaluation, COMMAND).agree_or_keep(conditions, made):
-        run.drop(run.rows, run.rows_as_text, run.report)
+    Conditions(run.evaluation, COMMAND).agree_or_keep(conditions, made)
     journal = Journal(run.evaluation, COMMAND)
     todo = []
     for name in kept.names:

@@ -104,7 +104,10 @@ def load_explained(run: Run, n_clips: int | None = None) -> Explained:
     kept = KeptMaps(run)
     names = [name for name in kept.names if kept.error(name) is None][:n_clips]
     if not names:
-        raise BenchmarkError(f"{run.attributions}: has no clip that every method explained")
+        raise BenchmarkError(
+            f"{run.attributions}: has no clip that every method explained; run attribute again with "
+            f"--fresh"
+        )
     return joined_clips([kept.explained(name) for name in names], kept.methods)
 
 

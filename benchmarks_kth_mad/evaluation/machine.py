@@ -1,7 +1,7 @@
 """On what, how precisely, and beside which other processes something is computed."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -36,10 +36,11 @@ class Machine:
     @contextmanager
     def computing(self) -> Iterator[None]:
         """Within the block networks run at this precision, by kernels that repeat their results."""
+        in_float32 = self.precision == "float32"
         with (
             torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
-            torch.autocast(
-                self.device, PRECISIONS[self.precision], enabled=self.precision != "float32"
-            ),
+            nullcontext()
+            if in_float32
+            else torch.autocast(self.device, PRECISIONS[self.precision]),
         ):
             yield

@@ -68,12 +68,9 @@ def test_a_damaged_video_in_a_process_that_loads(train_refused: Refused, set_cop
     assert line.startswith(f"error: {set_copy / FIRST}: expected at least")
 
 
-@pytest.mark.parametrize("command", ["predict", "attribute"])
-def test_a_damaged_video_after_training(
-    refused: Refused, run_copy: Path, set_copy: Path, command: str
-) -> None:
+def test_a_damaged_video_after_training(refused: Refused, run_copy: Path, set_copy: Path) -> None:
     cut(set_copy / HELD_OUT, 0.2)
-    line = refused(command, "--run", run_copy, "--root", set_copy)
+    line = refused("predict", "--run", run_copy, "--root", set_copy)
     assert f"{set_copy / HELD_OUT}: expected at least" in line
 
 
@@ -181,6 +178,7 @@ def test_options_of_train(
 def test_options_of_later_commands(
     refused: Refused, run_copy: Path, options: list[str], message: str
 ) -> None:
+    shutil.rmtree(run_copy / "attributions")  # or other options would be refused for them
     assert message in refused(*options, "--run", run_copy)
 
 
@@ -281,9 +279,8 @@ def test_a_file_where_a_folder_goes(
     [
         ("run.json", ["predict", "attribute", "evaluate", "report"], "train"),
         ("checkpoint.pt", ["predict", "attribute", "evaluate"], "train"),
-        ("attributions.pt", ["evaluate", "report"], "attribute"),
-        ("curves.pt", ["report"], "evaluate"),
-        ("rows.csv", ["report"], "evaluate"),
+        ("attributions/manifest.json", ["evaluate", "report"], "attribute"),
+        ("rows.parquet", ["report"], "evaluate"),
     ],
 )
 def test_files_of_a_run(
@@ -291,7 +288,7 @@ def test_files_of_a_run(
 ) -> None:
     path = run_copy / name
     whole = path.read_bytes()
-    other = "curves.pt" if name == "attributions.pt" else "attributions.pt"
+    other = "rows.parquet" if name == "checkpoint.pt" else "checkpoint.pt"
     foreign = [
         b"",
         b"words\nand words\n",
@@ -306,6 +303,31 @@ def test_files_of_a_run(
             line = refused(command, "--run", run_copy)
             assert f"{path}: not " in line
             assert f" {made_by}" in line
+
+
+def test_maps_that_are_damaged(refused: Refused, run_copy: Path) -> None:
+    part = run_copy / "attributions" / "part-0000.sqlite"
+    whole = part.read_bytes()
+    foreign = [b"", b"words\nand words\n", whole[: len(whole) // 2]]
+    foreign.append((run_copy / "evaluation" / part.name).read_bytes())
+    for content in foreign:
+        part.write_bytes(content)
+        for command in ("evaluate", "report"):
+            line = refused(command, "--run", run_copy, *(["--steps", 5] * (command == "evaluate")))
+            assert str(part.parent) in line
+            assert "run attribute again with --fresh" in line
+
+
+def test_maps_of_another_checkpoint(refused: Refused, run_copy: Path, rendered: Path) -> None:
+    path = run_copy / "checkpoint.pt"
+    content = torch.load(path, weights_only=True)
+    for value in content["state"].values():
+        value.zero_()
+    torch.save(content, path)
+    line = refused("evaluate", "--run", run_copy, "--steps", 5)
+    assert f"{run_copy / 'attributions'}: not maps of {path}" in line
+    line = refused("attribute", "--run", run_copy, "--clips", 4, "--samples", 60)
+    assert "has results of other conditions: checkpoint" in line
 
 
 def test_the_checkpoint_of_another_run(refused: Refused, run_copy: Path) -> None:

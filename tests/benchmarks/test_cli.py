@@ -47,8 +47,8 @@ def test_without_a_command_help_is_shown(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_chain_leaves_its_files(rendered: Path, finished) -> None:
     assert (rendered / SEQUENCE_FILE).is_file()
-    expected = ["checkpoint.pt", "run.json", "predictions.csv", "attributions.pt"]
-    expected += ["curves.pt", "rows.csv", "report.md", "pictures"]
+    expected = ["checkpoint.pt", "run.json", "predictions.csv", "attributions", "evaluation"]
+    expected += ["rows.parquet", "rows.csv", "report.md", "pictures"]
     assert sorted(path.name for path in finished.folder.iterdir()) == sorted(expected)
     pictures = {path.name for path in (finished.folder / "pictures").iterdir()}
     clips = {name.removesuffix(".png") for name in pictures if name.startswith("person")}
@@ -90,7 +90,7 @@ def test_demo_is_the_chain_to_the_digit(
 ) -> None:
     options = [option for part in steps.values() for option in part]
     said = command("demo", "--root", rendered, "--run", tmp_path / "demo", *options)
-    for name in ("rows.csv", "predictions.csv"):
+    for name in ("rows.csv", "rows.parquet", "predictions.csv"):
         assert (tmp_path / "demo" / name).read_bytes() == (finished.folder / name).read_bytes()
     table = finished.said["report"].split("report  ")[0]
     assert table in said
@@ -139,12 +139,14 @@ def test_new_maps_and_a_new_model_void_what_came_of_the_old(
     run_copy: Path, rendered: Path, command: Callable[..., str], steps
 ) -> None:
     def names() -> set[str]:
-        return {path.name for path in run_copy.iterdir() if path.is_file()}
+        return {path.name for path in run_copy.iterdir()} - {"pictures"}
 
-    command("evaluate", "--run", run_copy, "--steps", 2)
+    command("evaluate", "--run", run_copy, "--steps", 2, "--fresh")
     assert "report.md" not in names()
-    command("attribute", "--run", run_copy, "--methods", "random", "--clips", 1)
-    assert names() == {"checkpoint.pt", "run.json", "predictions.csv", "attributions.pt"}
+    assert "rows.csv" in names()
+    few = ["--methods", "random", "--clips", 1]
+    command("attribute", "--run", run_copy, *few, "--fresh")
+    assert names() == {"checkpoint.pt", "run.json", "predictions.csv", "attributions"}
     command("train", "--root", rendered, "--run", run_copy, *steps["train"])
     assert names() == {"checkpoint.pt", "run.json"}
 
@@ -152,7 +154,7 @@ def test_new_maps_and_a_new_model_void_what_came_of_the_old(
 def test_splits_and_units_can_be_chosen(run_copy: Path, command: Callable[..., str]) -> None:
     assert "of 24 clips of split all" in command("predict", "--run", run_copy, "--split", "all")
     options = ["--unit", "frame", "--steps", 4, "--metrics", "insertion", "insertion"]
-    assert "measured 16 areas" in command("evaluate", "--run", run_copy, *options)
+    assert "measured 16 areas" in command("evaluate", "--run", run_copy, *options, "--fresh")
     command("report", "--run", run_copy, "--pictures", 0)
     assert "while one frame after the other" in (run_copy / "report.md").read_text()
 

@@ -8,13 +8,16 @@ import pytest
 import torch
 import yaml
 
+from benchmarks_kth_mad.cli import main
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import Explained
+from benchmarks_kth_mad.multispectral import experiment
 from benchmarks_kth_mad.multispectral.claims import verdict_table, verdicts
 from benchmarks_kth_mad.multispectral.config import StudyConfig, load_config, presets
 from benchmarks_kth_mad.multispectral.experiment import trainings_of
 from benchmarks_kth_mad.multispectral.rows import ACTOR, HALF, focus_rows, one_of_each
 from benchmarks_kth_mad.multispectral.tables import accuracy_table, maps_table, summary
+from benchmarks_kth_mad.training import Trained, train
 
 TINY = {
     "networks": {
@@ -308,19 +311,55 @@ def mapped_scenes(rows: pd.DataFrame) -> int:
     return accuracy["scene"].nunique()
 
 
-def test_the_table_is_reproducible_to_the_digit(
+def test_a_study_that_was_ended_goes_on_to_the_same_digit(
     study: tuple[Path, str],
     scenes: Path,
     tiny: Path,
     tmp_path: Path,
     command: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     first, _ = study
     second = tmp_path / "second"
+    options = ["--config", tiny, "--root", scenes, "--out", second, "--device", "cpu"]
+    trained: list[str] = []
+
+    def ends(name: str, *arguments: object, **more: object) -> Trained:
+        if len(trained) == 2:
+            raise BenchmarkError("the lights went out")
+        trained.append(name)
+        return train(name, *arguments, **more)
+
     torch.rand(3)
-    command("multispectral", "--config", tiny, "--root", scenes, "--out", second, "--device", "cpu")
+    monkeypatch.setattr(experiment, "train", ends)
+    assert main(["multispectral", *map(str, options)]) == 2
+    assert len(list((second / "networks").iterdir())) == 2
+    assert not (second / "rows.csv").exists()
+    trained[:] = ["none of the first two"] * 3
+    command("multispectral", *options)
+    assert len(trained) == 3 + 4
     for name in ("rows.csv", "summary.csv", "verdicts.csv", "report.md"):
         assert (second / name).read_bytes() == (first / name).read_bytes(), name
+
+
+def test_a_finished_study_is_not_repeated_and_another_not_mixed_in(
+    study: tuple[Path, str],
+    scenes: Path,
+    tiny: Path,
+    command: Callable[..., str],
+    refused: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a second time")
+
+    out, said = study
+    monkeypatch.setattr(experiment, "train", never)
+    monkeypatch.setattr(experiment, "map_rows", never)
+    options = ["--config", tiny, "--root", scenes, "--out", out, "--device", "cpu"]
+    assert command("multispectral", *options) == said
+    line = refused("multispectral", *options, "--set", "maps.samples=61")
+    assert "config maps samples 60 there, 61 asked for" in line
 
 
 def test_compat_changes_numbers_and_says_so(

@@ -60,6 +60,8 @@ def test_what_is_not_there_names_the_command_that_makes_it(tmp_path: Path) -> No
 def test_drop_takes_what_is_there(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.rows.write_text("old")
-    run.curves.write_text("kept")
-    run.drop(run.rows, run.report)
-    assert list(tmp_path.iterdir()) == [run.curves]
+    run.motion.write_text("kept")
+    run.evaluation.mkdir()
+    (run.evaluation / "part").write_text("old")
+    run.drop(run.rows, run.report, run.evaluation)
+    assert list(tmp_path.iterdir()) == [run.motion]
