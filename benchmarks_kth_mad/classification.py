@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -15,6 +16,7 @@ from benchmarks_kth_mad.data.item import Item, inputs_of
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.models import VideoClassifier
 from benchmarks_kth_mad.surroundings import seed_of
+from benchmarks_kth_mad.unfinished import OURS, Kept
 
 
 class ClassificationTask(LightningModule):
@@ -44,12 +46,13 @@ class ClassificationTask(LightningModule):
         self.weight_decay = weight_decay
         self.accuracy = MulticlassAccuracy(n_classes, average="micro")
         self.losses: list[float] = []
+        self.kept: Kept | None = None
         self._epoch_losses: list[Tensor] = []
-        self._augmentation = torch.Generator().manual_seed(seed_of(seed, rank))
+        self.augmentation = torch.Generator().manual_seed(seed_of(seed, rank))
 
     def training_step(self, batch: Item, batch_index: int) -> Tensor:
         """Loss of one batch."""
-        clips = augment(inputs_of(batch["clip"]), self._augmentation)
+        clips = augment(inputs_of(batch["clip"]), self.augmentation)
         loss = functional.cross_entropy(self.model(*clips), torch.as_tensor(batch["label"]))
         if not torch.isfinite(loss):
             raise BenchmarkError(
@@ -65,6 +68,19 @@ class ClassificationTask(LightningModule):
         mean = torch.stack(self._epoch_losses).mean()
         self.losses.append(float(self.trainer.strategy.reduce(mean, reduce_op="mean")))
         self._epoch_losses.clear()
+        if self.kept is not None:
+            self.kept.unfinished.save(self.trainer)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what Lightning does not know of."""
+        if self.kept is not None:
+            checkpoint[OURS] = self.kept.state() | {"losses": list(self.losses)}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it up again."""
+        if self.kept is not None:
+            self.kept.restore(checkpoint[OURS])
+            self.losses[:] = checkpoint[OURS]["losses"]
 
     def validation_step(self, batch: Item, batch_index: int) -> None:
         """Count the labels that are right; in float32, as who loads the checkpoint will."""

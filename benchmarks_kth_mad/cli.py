@@ -116,6 +116,7 @@ def _train(options: argparse.Namespace) -> None:
         options.weights,
         {} if options.encoder is None else {"encoder": options.encoder},
         recipe_of(options),
+        options.fresh,
     )
 
 

@@ -85,6 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     train = add("train", "train a network on the training split and test it once")
     add_source(train, required=True)
     add_training(train)
+    add_resuming(train, precision=False)
     add_run(train)
 
     _add_import(add("import-study", "take a network that one of the studies trained, test it once"))

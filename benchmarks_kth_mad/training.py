@@ -28,6 +28,7 @@ from benchmarks_kth_mad.surroundings import (
     seed_of,
 )
 from benchmarks_kth_mad.together import Place, launched, run_together
+from benchmarks_kth_mad.unfinished import Kept, Unfinished
 from captum_video.modes import evaluation_mode
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
@@ -115,6 +116,7 @@ class _Job:
     weights: str | None
     settings: Settings | None
     show_progress: bool
+    unfinished: Unfinished | None
 
 
 def train(
@@ -126,6 +128,7 @@ def train(
     weights: str | None = None,
     show_progress: bool = True,
     settings: Settings | None = None,
+    unfinished: Unfinished | None = None,
 ) -> Trained:
     """Train a classifier from the data's classes and clip shape, and test it once at the end.
 
@@ -138,6 +141,7 @@ def train(
         weights: published weights to start from, by name.
         show_progress: show Lightning's progress bar.
         settings: for ``build_model``.
+        unfinished: where to keep what is done after every epoch, and to go on from what is there.
 
     Returns:
         The model, in evaluation mode on the CPU, with its held-out accuracy.
@@ -155,7 +159,9 @@ def train(
             f"held-out set: expected classes {training_set.classes} and {training_set.clip}, got "
             f"{held_out.classes} and {held_out.clip}"
         )
-    job = _Job(model_name, training_set, held_out, recipe, weights, settings, show_progress)
+    job = _Job(
+        model_name, training_set, held_out, recipe, weights, settings, show_progress, unfinished
+    )
     place = launched()
     check_shares(training_set, held_out, recipe.batch_size, recipe.devices, place)
     apart = place.world == 1 and recipe.devices > 1
@@ -189,7 +195,12 @@ def _train_here(place: Place, job: _Job) -> tuple[Checkpoint, float, list[float]
             place.rank,
         )
         trainer = _trainer(recipe, place, job.show_progress)
-        trainer.fit(task, training_loader(job.training_set, *loading))
+        loader, going_on = training_loader(job.training_set, *loading), None
+        if job.unfinished is not None:
+            starts = None if recipe.workers else job.training_set.starts
+            task.kept = Kept(job.unfinished, task.augmentation, loader.generator, starts)
+            going_on = job.unfinished.path if job.unfinished.epochs() else None
+        trainer.fit(task, loader, ckpt_path=going_on, weights_only=True)
         trainer.validate(task, testing_loader(job.held_out, *loading), verbose=False)
     checkpoint = Checkpoint(model.cpu().eval(), job.model, classes, clip)
     return checkpoint, float(trainer.callback_metrics["accuracy"]), task.losses
