@@ -1,7 +1,24 @@
-"""``python -m benchmarks_kth_mad``."""
+"""``python -m benchmarks_kth_mad``, and what the installed command runs."""
 
 import sys
 
-from benchmarks_kth_mad.cli import main
+from benchmarks_kth_mad.endings import end_cleanly
+from benchmarks_kth_mad.versions import versions
 
-sys.exit(main())
+
+def run() -> int:
+    """Run what the command line says; returns the exit code."""
+    return end_cleanly(_run)
+
+
+def _run() -> int:
+    if sys.argv[1:] == ["--version"]:  # before torch is imported, which takes seconds
+        print(versions())
+        return 0
+    from benchmarks_kth_mad.cli import main
+
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -7,28 +7,35 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks_kth_mad import commands, experiments
 from benchmarks_kth_mad.boxes.training import BoxRecipe
 from benchmarks_kth_mad.cards import command as cards
 from benchmarks_kth_mad.checks import command as checks
-from benchmarks_kth_mad.console import shows_progress, silent
-from benchmarks_kth_mad.data.kth_index import ACTIONS
-from benchmarks_kth_mad.data.mad_index import read_classes
+from benchmarks_kth_mad.completion import command as completion
+from benchmarks_kth_mad.console import silent
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.download import command as download
 from benchmarks_kth_mad.errors import BenchmarkError, ClipsFailed, on_one_line
-from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS, load_foreign_checkpoint
-from benchmarks_kth_mad.multispectral.config import load_config
-from benchmarks_kth_mad.option_groups import RENDERED_ACTIONS
+from benchmarks_kth_mad.multispectral import command as multispectral
+from benchmarks_kth_mad.option_groups import (
+    RENDERED_ACTIONS,
+    clip_of,
+    methods_of,
+    recipe_of,
+    source_of,
+)
 from benchmarks_kth_mad.options import build_parser
 from benchmarks_kth_mad.planning import command as planning
-from benchmarks_kth_mad.planted.plan import Plan
+from benchmarks_kth_mad.planted import command as planted
 from benchmarks_kth_mad.rendering.acting import RenderSettings
 from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.rendering.thermal import MADSettings
-from benchmarks_kth_mad.runs import Run, Source
-from benchmarks_kth_mad.training import Recipe, resolve_device
+from benchmarks_kth_mad.runs import Run
+from benchmarks_kth_mad.together import Place, first_to_tell, launched
+from benchmarks_kth_mad.training import resolve_device
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,77 +50,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help()
         return 0
+    place = Place()
     try:
-        with silent(options.quiet):
+        place = launched()
+        _check_several(options.command, place)
+        with silent(options.quiet or place.rank > 0):
             COMMANDS[options.command](options)
+            sys.stdout.flush()  # a pipe that was closed must show here
     except BenchmarkError as error:
         # a process that loads clips puts its traceback before the message
-        text = str(error).rpartition("BenchmarkError: ")[2].strip()
-        print("error:", on_one_line(text), file=sys.stderr)
+        _tell(str(error).rpartition("BenchmarkError: ")[2].strip(), place)
         return 2
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        print("error:", on_one_line(str(error)), file=sys.stderr)
+        _tell(str(error), place)
         return 2
     except ClipsFailed as error:
-        print("error:", on_one_line(str(error)), file=sys.stderr)
+        _tell(str(error), place)
         return 3
     return 0
 
 
-def _source(options: argparse.Namespace, known: Source | None = None) -> Source:
-    """What the options say of the data, and what training has said where they are silent."""
-    given = {
-        "root": options.root,
-        "classes": None if options.classes is None else tuple(options.classes),
-        "split_by": options.split_by,
-        "skip_missing": options.skip_missing,
-        "spectrum": options.spectrum,
-    }
-    given = {name: value for name, value in given.items() if value is not None}
-    spectrum = given.get("spectrum", known.spectrum if known else None)
-    if spectrum is not None and given.keys() & {"split_by", "skip_missing"}:
+def _check_several(command: str, place: Place) -> None:
+    if place.world > 1 and command not in SEVERAL:
         raise BenchmarkError(
-            f"--split-by and --skip-missing are for KTH; spectrum {spectrum} is of the multispectral "
-            f"set, whose lists name its splits"
+            f"{command}: works in one process, and {place.launcher} has started {place.world}; only "
+            f"{', '.join(SEVERAL)} share their work"
         )
-    if known is None:
-        classes = ACTIONS if spectrum is None else read_classes(Path(options.root))
-        return replace(Source(root=options.root, classes=classes), **given)
-    if (known.spectrum is None) != (spectrum is None) and "root" not in given:
-        raise BenchmarkError(
-            f"--spectrum {spectrum}: the model was trained on KTH in {known.root}; name the folder of "
-            f"the multispectral set by --root"
-        )
-    if given.get("classes", known.classes) != known.classes:
-        raise BenchmarkError(
-            f"--classes {' '.join(given['classes'])}: the model was trained on "
-            f"{' '.join(known.classes)}; name these, or train again"
-        )
-    elsewhere = given.get("root", known.root) != known.root
-    if given.get("split_by", known.split_by) != known.split_by and not elsewhere:
-        raise BenchmarkError(
-            f"--split-by {given['split_by']}: the model was trained on this set divided by "
-            f"{known.split_by}, so its test clips would be some that it has learned; train again"
-        )
-    return replace(known, **given)
 
 
-def _recipe(options: argparse.Namespace) -> Recipe:
-    return Recipe(**{one.name: getattr(options, one.name) for one in fields(Recipe)})
-
-
-def _clip(options: argparse.Namespace) -> ClipShape:
-    return ClipShape(**{one.name: getattr(options, one.name) for one in fields(ClipShape)})
-
-
-def _methods(options: argparse.Namespace) -> Options:
-    return Options(
-        options.layer,
-        options.samples,
-        options.seed,
-        options.baseline,
-        show_progress=shows_progress(),
-    )
+def _tell(error: str, place: Place) -> None:
+    if first_to_tell(place):
+        print("error:", on_one_line(error), file=sys.stderr)
 
 
 def _render(options: argparse.Namespace) -> None:
@@ -143,17 +112,18 @@ def _render_numbers(options: argparse.Namespace) -> dict[str, Any]:
 def _train(options: argparse.Namespace) -> None:
     commands.train(
         Run(options.run),
-        _source(options),
-        _clip(options),
+        source_of(options),
+        clip_of(options),
         options.model,
         options.weights,
         {} if options.encoder is None else {"encoder": options.encoder},
-        _recipe(options),
+        recipe_of(options),
+        options.fresh,
     )
 
 
 def _import_study(options: argparse.Namespace) -> None:
-    device, source = resolve_device(options.device), _source(options)
+    device, source = resolve_device(options.device), source_of(options)
     given = {name: getattr(options, name) for name in asdict(ClipShape())}
     clip = replace(
         STUDY_CLIPS[options.network],
@@ -173,20 +143,20 @@ def _import_study(options: argparse.Namespace) -> None:
 
 def _predict(options: argparse.Namespace) -> None:
     run = Run(options.run)
-    source = _source(options, run.load_manifest().source)
+    source = source_of(options, run.load_manifest().source)
     commands.predict(run, source, options.split, resolve_device(options.device))
 
 
 def _attribute(options: argparse.Namespace) -> None:
     run = Run(options.run)
-    source = _source(options, run.load_manifest().source)
+    source = source_of(options, run.load_manifest().source)
     if planning.is_dry(options):
-        return planning.plan_attribution(options, run, source, _methods(options))
+        return planning.plan_attribution(options, run, source, methods_of(options))
     commands.attribute(
         run,
         source,
         options.methods,
-        _methods(options),
+        methods_of(options),
         options.clips,
         resolve_device(options.device),
         options.precision,
@@ -215,7 +185,7 @@ def _report(options: argparse.Namespace) -> None:
 
 def _demo(options: argparse.Namespace) -> None:
     run = Run(options.run)
-    _recipe(options), _clip(options)  # refuse what they refuse before anything is rendered
+    recipe_of(options), clip_of(options)  # refuse what they refuse before anything is rendered
     if options.root is None:
         options.root = str(run.folder / "rendered")
         actions = vars(options).get("actions", RENDERED_ACTIONS)
@@ -249,16 +219,20 @@ def _motion(options: argparse.Namespace) -> None:
 
 
 def _speed(options: argparse.Namespace) -> None:
-    experiments.speed(
-        options.of,
-        resolve_device(options.device),
-        options.frames,
-        options.size,
-        options.rounds,
-        options.bfloat16,
-        options.model,
-        options.batches,
-    )
+    if options.bfloat16 and options.of not in ("methods", "rate"):
+        raise BenchmarkError(f"--bfloat16: for --of methods and rate, not for --of {options.of}")
+    with torch.random.fork_rng():
+        torch.manual_seed(options.seed)
+        experiments.speed(
+            options.of,
+            resolve_device(options.device),
+            options.frames,
+            options.size,
+            options.rounds,
+            options.bfloat16,
+            options.model,
+            options.batches,
+        )
 
 
 def _convergence(options: argparse.Namespace) -> None:
@@ -285,61 +259,8 @@ def _boxes(options: argparse.Namespace) -> None:
     )
 
 
-def _multispectral(options: argparse.Namespace) -> None:
-    changes: dict[str, Any] = {}
-    for names, value in options.changes:
-        place = changes
-        for name in names[:-1]:
-            place = place.setdefault(name, {})
-            if not isinstance(place, dict):
-                raise BenchmarkError(
-                    f"--set {'.'.join(names)}: {name} has a value already; change either the whole "
-                    f"or its parts"
-                )
-        place[names[-1]] = value
-    for name in ("seed", "compat"):
-        if getattr(options, name) is not None:
-            changes[name] = getattr(options, name)
-    config = load_config(options.config, changes)
-    if options.networks is not None:
-        config = config.of_networks(options.networks)
-    if planning.is_dry(options):
-        return planning.plan_study(options, config)
-    experiments.multispectral(
-        config, options.root, Path(options.out), resolve_device(options.device)
-    )
-
-
-def _planted(options: argparse.Namespace) -> None:
-    if options.weights is not None or options.encoder is not None:
-        raise BenchmarkError("planted: takes no --weights and no --encoder")
-    if (options.root is None) != (options.clean is None):
-        raise BenchmarkError(
-            "planted: --root names the videos with text and --clean the same ones without; give both "
-            "or neither"
-        )
-    plan = Plan(
-        options.model,
-        _clip(options),
-        _recipe(options),
-        options.shown,
-        options.methods,
-        _methods(options),
-        options.clips,
-        options.dilate,
-        options.pictures,
-    )
-    experiments.planted(
-        plan,
-        options.root,
-        options.clean,
-        options.classes,
-        options.split_by,
-        RenderSettings(persons=options.persons, sequences=1, frames=16, seed=options.seed),
-        Path(options.out),
-        resolve_device(options.device),
-    )
-
+SEVERAL = ("train", "attribute", "evaluate")
+"""Commands that share their work among the processes that torchrun or Slurm start."""
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "render": _render,
@@ -354,10 +275,11 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "demo": _demo,
     "speed": _speed,
     "convergence": _convergence,
-    "multispectral": _multispectral,
+    "multispectral": multispectral.run_command,
     "boxes": _boxes,
     "checks": checks.run_command,
     "cards": cards.run_command,
     "plan": planning.run_command,
-    "planted": _planted,
+    "planted": planted.run_command,
+    "completion": completion.run_command,
 }

@@ -1,7 +1,8 @@
 """What each command does, says and leaves behind."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from benchmarks_kth_mad.choice import spread_over_classes
 from benchmarks_kth_mad.console import progress_bar, shows_progress, silent
@@ -10,13 +11,14 @@ from benchmarks_kth_mad.errors import BenchmarkError, ClipsFailed
 from benchmarks_kth_mad.evaluation import Unit, load_curves, load_explained, load_rows
 from benchmarks_kth_mad.evaluation import predict as predict_clips
 from benchmarks_kth_mad.evaluation.attributing import Asked, attribute_clips
+from benchmarks_kth_mad.evaluation.conditions import data_checksum, software
 from benchmarks_kth_mad.evaluation.evaluating import evaluate_clips
 from benchmarks_kth_mad.evaluation.failures import told
 from benchmarks_kth_mad.evaluation.kept_maps import KeptMaps
 from benchmarks_kth_mad.evaluation.machine import Machine
 from benchmarks_kth_mad.evaluation.measuring import Played
 from benchmarks_kth_mad.evaluation.processes import joined
-from benchmarks_kth_mad.files import make_folder, whole_file
+from benchmarks_kth_mad.files import make_folder, sweep, whole_file
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models import Checkpoint, Settings, load_checkpoint, save_checkpoint
 from benchmarks_kth_mad.rendering.acting import RenderSettings
@@ -24,8 +26,10 @@ from benchmarks_kth_mad.rendering.render import render_kth
 from benchmarks_kth_mad.rendering.render_mad import render_mad
 from benchmarks_kth_mad.rendering.thermal import MADSettings
 from benchmarks_kth_mad.runs import Manifest, Run, Source, require
-from benchmarks_kth_mad.training import Recipe
+from benchmarks_kth_mad.together import launched
+from benchmarks_kth_mad.training import Recipe, resolve_device
 from benchmarks_kth_mad.training import train as train_model
+from benchmarks_kth_mad.unfinished import Unfinished
 from captum_video.flow import flow_magnitude
 
 
@@ -57,11 +61,33 @@ def train(
     weights: str | None,
     settings: Settings,
     recipe: Recipe,
+    fresh: bool = False,
 ) -> None:
-    """Train on the training split, test once on the test split, keep model and manifest."""
+    """Train on the training split, test once on the test split, keep model and manifest.
+
+    What an ended training of the same conditions has left is gone on with, unless ``fresh``.
+    """
     training_set = source.dataset("train", clip, random_start=True, seed=recipe.seed)
     test_set = source.dataset("test", clip)
     make_folder(run.folder)  # or an hour of training ends at a folder that can not be
+    conditions = {
+        "model": model,
+        "weights": weights,
+        "settings": dict(settings),
+        "clip": asdict(clip),
+        "source": asdict(source),
+        "recipe": asdict(replace(recipe, device=resolve_device(recipe.device))),
+        "processes": launched().world,
+        "data": data_checksum(training_set, range(len(training_set))),
+        "versions": software(),
+    }
+    unfinished = Unfinished(run.unfinished, json.loads(json.dumps(conditions)), fresh)
+    if launched().rank == 0:
+        sweep(run.folder)
+        if fresh:
+            run.drop(run.unfinished)
+    if done := unfinished.epochs():
+        print(f"goes on after epoch {done} of {recipe.epochs} of a training that was ended")
     trained = train_model(
         model,
         training_set,
@@ -70,11 +96,15 @@ def train(
         weights=weights,
         show_progress=shows_progress(),
         settings=settings,
+        unfinished=unfinished,
     )
+    if launched().rank > 0:
+        return  # the first of several processes keeps what all have trained
     manifest = Manifest(
         source, model, recipe.seed, trained.accuracy, trained.clips, trained.unseen_persons
     )
     _keep(run, trained.checkpoint, manifest)
+    run.drop(run.unfinished)
     print(f"trained {model} on {len(training_set)} clips, kept as {run.checkpoint}")
     print(manifest.claim)
 

@@ -2,20 +2,33 @@
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
+from pathlib import Path
 
+from benchmarks_kth_mad.console import shows_progress
 from benchmarks_kth_mad.data.kth_index import ACTIONS
-from benchmarks_kth_mad.data.mad_index import SPECTRA
+from benchmarks_kth_mad.data.mad_index import SPECTRA, read_classes
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP, ClipShape
+from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import METRICS, UNITS
 from benchmarks_kth_mad.methods import BASELINES, DEFAULT_METHODS, METHODS, Options
 from benchmarks_kth_mad.models import MODELS
 from benchmarks_kth_mad.rendering.acting import RenderSettings
 from benchmarks_kth_mad.rendering.thermal import MADSettings
-from benchmarks_kth_mad.training import Recipe
+from benchmarks_kth_mad.runs import Source
+from benchmarks_kth_mad.training import PRECISIONS, Recipe
 
 RENDERED_ACTIONS = ("boxing", "handwaving", "running", "walking")
 _MOST = 2**32 - 1
+_OF_TRAINING = {
+    "epochs": "passes over the training split",
+    "batch_size": "clips of a step, over all devices together",
+    "learning_rate": "peak of the schedule",
+    "weight_decay": "of AdamW",
+    "workers": "processes that load clips for each device; 0: none of their own",
+    "devices": "of this machine to train on, a process for each, which share every batch",
+    "precision": "what training computes in; the test, and the network that is kept, are float32",
+}
 
 
 def add_run(parser: argparse.ArgumentParser, folder: str = "runs/kth") -> None:
@@ -34,14 +47,15 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_resuming(parser: argparse.ArgumentParser) -> None:
-    """How networks run, and what becomes of results that are there."""
-    parser.add_argument(
-        "--precision",
-        choices=("float32", "bfloat16", "float16"),
-        default="float32",
-        help="of the networks' passes, by autocast; maps and areas are kept in float32",
-    )
+def add_resuming(parser: argparse.ArgumentParser, precision: bool = True) -> None:
+    """How networks run, unless training has asked that, and what becomes of results that are there."""
+    if precision:
+        parser.add_argument(
+            "--precision",
+            choices=list(PRECISIONS),
+            default="float32",
+            help="of the networks' passes, by autocast; maps and areas are kept in float32",
+        )
     parser.add_argument(
         "--fresh",
         action="store_true",
@@ -76,6 +90,44 @@ def add_source(parser: argparse.ArgumentParser, required: bool = False) -> None:
         default=None,
         help=f"leave out videos that are not there{remembered}",
     )
+
+
+def source_of(options: argparse.Namespace, known: Source | None = None) -> Source:
+    """What the options say of the data, and what training has said where they are silent."""
+    given = {
+        "root": options.root,
+        "classes": None if options.classes is None else tuple(options.classes),
+        "split_by": options.split_by,
+        "skip_missing": options.skip_missing,
+        "spectrum": options.spectrum,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    spectrum = given.get("spectrum", known.spectrum if known else None)
+    if spectrum is not None and given.keys() & {"split_by", "skip_missing"}:
+        raise BenchmarkError(
+            f"--split-by and --skip-missing are for KTH; spectrum {spectrum} is of the multispectral "
+            f"set, whose lists name its splits"
+        )
+    if known is None:
+        classes = ACTIONS if spectrum is None else read_classes(Path(options.root))
+        return replace(Source(root=options.root, classes=classes), **given)
+    if (known.spectrum is None) != (spectrum is None) and "root" not in given:
+        raise BenchmarkError(
+            f"--spectrum {spectrum}: the model was trained on KTH in {known.root}; name the folder of "
+            f"the multispectral set by --root"
+        )
+    if given.get("classes", known.classes) != known.classes:
+        raise BenchmarkError(
+            f"--classes {' '.join(given['classes'])}: the model was trained on "
+            f"{' '.join(known.classes)}; name these, or train again"
+        )
+    elsewhere = given.get("root", known.root) != known.root
+    if given.get("split_by", known.split_by) != known.split_by and not elsewhere:
+        raise BenchmarkError(
+            f"--split-by {given['split_by']}: the model was trained on this set divided by "
+            f"{known.split_by}, so its test clips would be some that it has learned; train again"
+        )
+    return replace(known, **given)
 
 
 def add_render(parser: argparse.ArgumentParser, actions: Sequence[str]) -> None:
@@ -122,7 +174,9 @@ def add_render(parser: argparse.ArgumentParser, actions: Sequence[str]) -> None:
 
 def add_training(parser: argparse.ArgumentParser) -> None:
     """Model, clips and recipe."""
-    parser.add_argument("--model", choices=sorted(MODELS), default="r3d_small")
+    parser.add_argument(
+        "--model", choices=sorted(MODELS), default="r3d_small", help="network to train"
+    )
     parser.add_argument("--weights", help="published weights to start from, by torchvision's name")
     parser.add_argument(
         "--encoder",
@@ -135,7 +189,8 @@ def add_training(parser: argparse.ArgumentParser) -> None:
                 f"--{recipe.name.replace('_', '-')}",
                 type=type(recipe.default),
                 default=recipe.default,
-                help="of training",
+                choices=list(PRECISIONS) if recipe.name == "precision" else None,
+                help=_OF_TRAINING[recipe.name],
             )
 
 
@@ -145,10 +200,24 @@ def add_clip(parser: argparse.ArgumentParser, default: ClipShape) -> None:
         parser.add_argument(f"--{name}", type=int, default=length, help="of a clip")
 
 
+def recipe_of(options: argparse.Namespace) -> Recipe:
+    """What `add_training` asked of the recipe."""
+    return Recipe(**{one.name: getattr(options, one.name) for one in fields(Recipe)})
+
+
+def clip_of(options: argparse.Namespace) -> ClipShape:
+    """What `add_clip` asked."""
+    return ClipShape(**{one.name: getattr(options, one.name) for one in fields(ClipShape)})
+
+
 def add_attribution(parser: argparse.ArgumentParser) -> None:
     """Methods, and what they need to know."""
     parser.add_argument(
-        "--methods", nargs="+", choices=list(METHODS), default=list(DEFAULT_METHODS)
+        "--methods",
+        nargs="+",
+        choices=list(METHODS),
+        default=list(DEFAULT_METHODS),
+        help="of explaining",
     )
     parser.add_argument(
         "--clips", type=whole_number(1), default=8, help="how many clips to explain"
@@ -162,9 +231,22 @@ def add_attribution(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def methods_of(options: argparse.Namespace) -> Options:
+    """What `add_attribution` asked of the methods."""
+    return Options(
+        options.layer,
+        options.samples,
+        options.seed,
+        options.baseline,
+        show_progress=shows_progress(),
+    )
+
+
 def add_metrics(parser: argparse.ArgumentParser) -> None:
     """How maps are measured."""
-    parser.add_argument("--metrics", nargs="+", choices=list(METRICS), default=list(METRICS))
+    parser.add_argument(
+        "--metrics", nargs="+", choices=list(METRICS), default=list(METRICS), help="of the maps"
+    )
     parser.add_argument(
         "--unit",
         choices=UNITS,

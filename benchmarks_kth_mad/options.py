@@ -1,7 +1,9 @@
 """What can be said on the command line, command by command."""
 
 import argparse
+import sys
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import NoReturn
 
 from benchmarks_kth_mad.boxes.networks import NETWORKS
@@ -9,15 +11,14 @@ from benchmarks_kth_mad.boxes.series import LAYOUTS
 from benchmarks_kth_mad.boxes.training import BoxRecipe
 from benchmarks_kth_mad.cards.command import add_cards
 from benchmarks_kth_mad.checks.command import add_checks
+from benchmarks_kth_mad.completion.command import add_completion
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP
-from benchmarks_kth_mad.declared import read_yaml
 from benchmarks_kth_mad.download.command import add_download
 from benchmarks_kth_mad.errors import on_one_line
-from benchmarks_kth_mad.methods import COMPAT
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS
 from benchmarks_kth_mad.models.study_checkpoints import STUDY_MEAN, STUDY_STD
-from benchmarks_kth_mad.multispectral.config import presets
+from benchmarks_kth_mad.multispectral.command import add_multispectral
 from benchmarks_kth_mad.option_groups import (
     add_attribution,
     add_baseline,
@@ -33,7 +34,9 @@ from benchmarks_kth_mad.option_groups import (
 )
 from benchmarks_kth_mad.places import FLOWS
 from benchmarks_kth_mad.planning.command import add_dry_run, add_plan
+from benchmarks_kth_mad.planted.command import add_planted
 from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
+from benchmarks_kth_mad.versions import SCRIPT, versions
 
 
 class _Parser(argparse.ArgumentParser):
@@ -45,21 +48,29 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands; what it returns names the command in ``command``."""
+    called = Path(sys.argv[0]).name
     parser = _Parser(
-        prog="python -m benchmarks_kth_mad",
+        prog=SCRIPT if called == SCRIPT else "python -m benchmarks_kth_mad",
         description="Train on action clips, explain what was learned, and measure the maps.",
+    )
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=versions(),
+        help="say which versions these are, and leave",
     )
     names = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
 
-    def add(name: str, text: str) -> argparse.ArgumentParser:
+    def add(name: str, text: str, seed: bool = True) -> argparse.ArgumentParser:
         one = names.add_parser(
             name,
             help=text,
             description=f"{text[0].upper()}{text[1:]}.",
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
-        one.add_argument("--seed", type=whole_number(0), default=0, help="of everything random")
         one.add_argument("--quiet", action="store_true", help="say nothing but errors")
+        if seed:
+            one.add_argument("--seed", type=whole_number(0), default=0, help="of everything random")
         return one
 
     render = add(
@@ -80,13 +91,19 @@ def build_parser() -> argparse.ArgumentParser:
     train = add("train", "train a network on the training split and test it once")
     add_source(train, required=True)
     add_training(train)
+    add_resuming(train, precision=False)
     add_run(train)
 
     _add_import(add("import-study", "take a network that one of the studies trained, test it once"))
 
     predict = add("predict", "classify the clips of a split")
     add_source(predict)
-    predict.add_argument("--split", choices=("train", "val", "test", "all"), default="test")
+    predict.add_argument(
+        "--split",
+        choices=("train", "val", "test", "all"),
+        default="test",
+        help="whose clips to classify",
+    )
     add_run(predict)
 
     attribute = add("attribute", "explain clips of the test split by every method")
@@ -124,7 +141,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_training(demo)
     add_attribution(demo)
     add_metrics(demo)
-    add_resuming(demo)
+    add_resuming(demo, precision=False)
     demo.add_argument("--pictures", type=whole_number(0), default=2, help="clips to draw")
     add_run(demo, folder="runs/demo")
 
@@ -162,18 +179,21 @@ def build_parser() -> argparse.ArgumentParser:
     add_baseline(convergence)
     add_run(convergence)
 
-    _add_study(
+    add_multispectral(
         add(
             "multispectral", "repeat study A: networks trained on infrared, visible or both spectra"
         )
     )
-    _add_planted(
+    add_planted(
         add("planted", "train on clips that name their class, and see which methods find the text")
     )
     _add_boxes(add("boxes", "print the input-cell paper's table of box series beside ours"))
     add_checks(add("checks", "ask every method every check, and tell which checks to trust"))
     add_cards(add("cards", "write a card for every attribution class from the figures of checks"))
     add_plan(add("plan", "print what explaining and measuring takes: passes, bytes and hours"))
+    add_completion(
+        add("completion", f"print a shell's completion of {SCRIPT}'s options", seed=False)
+    )
     return parser
 
 
@@ -209,80 +229,14 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
 
 
-def _add_study(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config",
-        default="multispectral_small",
-        help=f"a YAML file, or one of {', '.join(presets())}",
-    )
-    parser.add_argument("--networks", nargs="+", help="only these of the config's; all by default")
-    parser.add_argument("--root", help="folder with file_lists; rendered where not given")
-    parser.add_argument("--out", default="runs/multispectral", help="folder for all that comes out")
-    parser.add_argument(
-        "--compat", choices=COMPAT, help="maps and areas as the study's code has them"
-    )
-    parser.add_argument(
-        "--set",
-        dest="changes",
-        nargs="+",
-        metavar="NAME=VALUE",
-        default=[],
-        type=_change,
-        help="what to say otherwise than the config, such as maps.clips=4 fusion=[]",
-    )
-    add_device(parser)
-    add_dry_run(parser)
-    parser.set_defaults(seed=None)
-
-
-def _change(text: str) -> tuple[list[str], object]:
-    """Read one change of a config, for argparse."""
-    name, sign, value = text.partition("=")
-    if not (name and sign):
-        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
-    try:
-        return name.split("."), read_yaml(value)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: the value is not YAML ({error})") from error
-
-
-def _add_planted(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", default="runs/planted", help="folder for all that comes out")
-    parser.add_argument(
-        "--root",
-        help="folder of videos with text and its masks, in KTH's layout; rendered where not given",
-    )
-    parser.add_argument(
-        "--clean",
-        help="folder of the same videos without text, with the sequence file; needed with --root",
-    )
-    parser.add_argument(
-        "--classes", nargs="+", metavar="ACTION", help="default: 3 if rendered, else all of KTH's"
-    )
-    parser.add_argument(
-        "--split-by",
-        choices=("person", "sequence"),
-        default="sequence",
-        help="how --root is divided; what is rendered is divided by person",
-    )
-    parser.add_argument("--persons", type=int, default=24, help="to render")
-    parser.add_argument(
-        "--shown", type=whole_number(1), default=3, help="frames of a clip with text, in a row"
-    )
-    parser.add_argument(
-        "--dilate", type=whole_number(0), default=1, help="pixels to grow the text's mask by"
-    )
-    parser.add_argument("--pictures", type=whole_number(0), default=1, help="clips to draw")
-    add_training(parser)
-    add_attribution(parser)
-    add_device(parser)
-    # the small text is easy once the steps are small
-    parser.set_defaults(frames=8, epochs=12, learning_rate=2e-3, methods=None, samples=200, clips=6)
-
-
 def _add_boxes(parser: argparse.ArgumentParser) -> None:
-    for name, choices in (("layouts", LAYOUTS), ("networks", NETWORKS)):
-        parser.add_argument(f"--{name}", nargs="+", choices=list(choices), default=list(choices))
+    for name, choices, text in (
+        ("layouts", LAYOUTS, "where in a series the boxes are"),
+        ("networks", NETWORKS, "what to train on them"),
+    ):
+        parser.add_argument(
+            f"--{name}", nargs="+", choices=list(choices), default=list(choices), help=text
+        )
     for recipe in fields(BoxRecipe):
         parser.add_argument(
             f"--{recipe.name.replace('_', '-')}",

@@ -82,6 +82,7 @@ class Run:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.checkpoint = self.folder / "checkpoint.pt"
+        self.unfinished = self.folder / "unfinished.ckpt"
         self.manifest = self.folder / "run.json"
         self.predictions = self.folder / "predictions.csv"
         self.attributions = self.folder / "attributions"

@@ -8,6 +8,14 @@ from contextlib import contextmanager
 
 import torch
 
+from benchmarks_kth_mad.errors import BenchmarkError
+
+
+def seed_of(seed: int, rank: int) -> int:
+    """The seed itself in the first of several processes, and another one in each of the rest."""
+    # torch's generator on the CPU reads the lower 32 bits alone
+    return (seed + rank * 0x9E3779B1) % 2**32 if rank else seed
+
 
 @contextmanager
 def reproducible(seed: int) -> Iterator[None]:
@@ -50,3 +58,20 @@ def interruptible() -> Iterator[None]:
     finally:
         if signal.getsignal(signal.SIGINT) is not handler:
             signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
+def peers() -> Iterator[None]:
+    """Turn the loss of another process into a clear line: it has told its own reason.
+
+    Only where several train together does anything inside speak to another process.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        lost = isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower()
+        if not lost:
+            raise
+        raise BenchmarkError(
+            "training: another process of this training has ended, so this one ends too"
+        ) from error

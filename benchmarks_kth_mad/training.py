@@ -1,18 +1,14 @@
 """Training a video classifier with Lightning, and its accuracy on clips it has not seen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
 
 import lightning
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
-from torch.nn import functional
-from torch.utils.data import DataLoader
-from torchmetrics.classification import MulticlassAccuracy
 
-from benchmarks_kth_mad.data.augmentation import augment
-from benchmarks_kth_mad.data.item import Item, inputs_of
+from benchmarks_kth_mad.classification import ClassificationTask, PlainSignals
 from benchmarks_kth_mad.data.sets import ActionSet, check_inputs
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.models import (
@@ -20,10 +16,27 @@ from benchmarks_kth_mad.models import (
     Settings,
     VideoClassifier,
     build_model,
+    load_checkpoint,
     save_checkpoint,
 )
-from benchmarks_kth_mad.surroundings import interruptible, quiet_lightning, reproducible
+from benchmarks_kth_mad.shares import check_shares, testing_loader, training_loader
+from benchmarks_kth_mad.surroundings import (
+    interruptible,
+    peers,
+    quiet_lightning,
+    reproducible,
+    seed_of,
+)
+from benchmarks_kth_mad.together import Place, launched, run_together
+from benchmarks_kth_mad.unfinished import Kept, Unfinished
 from captum_video.modes import evaluation_mode
+
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "float32": "32-true",
+    "bfloat16": "bf16-mixed",
+    "float16": "16-mixed",
+}
+"""What a network computes in while it learns, and Lightning's names of it."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +50,17 @@ class Recipe:
         weight_decay: of AdamW.
         seed: of the initial weights, the order of clips, and the augmentation.
         device: ``"cpu"``, ``"cuda"`` or ``"auto"`` (CUDA where there is one).
-        workers: processes that load clips; 0 loads them in this one.
+        workers: processes that load clips for each device; 0 loads them where it is trained.
+        devices: of this machine, each with a process of its own (on the CPU: so many processes).
+            They share each batch evenly; batch statistics are of a device's own share. Under
+            torchrun or Slurm, which start the processes, those of this machine, or 1 for whatever
+            they are.
+        precision: ``"float32"``, or ``"bfloat16"`` or ``"float16"`` where that is exact enough:
+            weights stay in float32, and so does the test.
 
     Raises:
-        BenchmarkError: a number out of range, or a device that this machine does not have.
+        BenchmarkError: a number out of range, a device that this machine does not have, or
+            ``"float16"`` on a CPU.
     """
 
     epochs: int = 24
@@ -50,9 +70,12 @@ class Recipe:
     seed: int = 0
     device: str = "auto"
     workers: int = 0
+    devices: int = 1
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         least = {"epochs": 1, "batch_size": 1, "weight_decay": 0, "seed": 0, "workers": 0}
+        least["devices"] = 1
         for name, minimum in least.items():
             if not getattr(self, name) >= minimum:  # nan is not
                 raise BenchmarkError(
@@ -62,7 +85,7 @@ class Recipe:
             raise BenchmarkError(
                 f"training learning_rate: expected more than 0, got {self.learning_rate}"
             )
-        resolve_device(self.device)
+        check_device(self.device, self.devices, self.precision)
 
 
 @dataclass(frozen=True)
@@ -82,6 +105,20 @@ class Trained:
     losses: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class _Job:
+    """All that a process must know to train; it can be pickled."""
+
+    model: str
+    training_set: ActionSet
+    held_out: ActionSet
+    recipe: Recipe
+    weights: str | None
+    settings: Settings | None
+    show_progress: bool
+    unfinished: Unfinished | None
+
+
 def train(
     model_name: str,
     training_set: ActionSet,
@@ -91,6 +128,7 @@ def train(
     weights: str | None = None,
     show_progress: bool = True,
     settings: Settings | None = None,
+    unfinished: Unfinished | None = None,
 ) -> Trained:
     """Train a classifier from the data's classes and clip shape, and test it once at the end.
 
@@ -103,6 +141,7 @@ def train(
         weights: published weights to start from, by name.
         show_progress: show Lightning's progress bar.
         settings: for ``build_model``.
+        unfinished: where to keep what is done after every epoch, and to go on from what is there.
 
     Returns:
         The model, in evaluation mode on the CPU, with its held-out accuracy.
@@ -120,25 +159,67 @@ def train(
             f"held-out set: expected classes {training_set.classes} and {training_set.clip}, got "
             f"{held_out.classes} and {held_out.clip}"
         )
-    with reproducible(recipe.seed), quiet_lightning(), interruptible():
-        model = build_model(
-            model_name, len(training_set.classes), training_set.clip.channels, weights, settings
-        )
-        _check_takes(model, model_name, held_out)
-        task = ClassificationTask(model, len(training_set.classes), recipe)
-        trainer = _trainer(recipe, show_progress)
-        trainer.fit(task, _loader(training_set, recipe, shuffle=True))
-        trainer.validate(task, _loader(held_out, recipe, shuffle=False), verbose=False)
-    checkpoint = Checkpoint(model.cpu().eval(), model_name, training_set.classes, training_set.clip)
-    if path is not None:
+    job = _Job(
+        model_name, training_set, held_out, recipe, weights, settings, show_progress, unfinished
+    )
+    place = launched()
+    check_shares(training_set, held_out, recipe.batch_size, recipe.devices, place)
+    apart = place.world == 1 and recipe.devices > 1
+    checkpoint, accuracy, losses = _train_apart(job) if apart else _train_here(place, job)
+    if path is not None and place.rank == 0:
         save_checkpoint(path, checkpoint)
     return Trained(
         checkpoint,
-        accuracy=float(trainer.callback_metrics["accuracy"]),
+        accuracy=accuracy,
         clips=len(held_out),
         unseen_persons=tuple(sorted(set(held_out.persons) - set(training_set.persons))),
-        losses=tuple(task.losses),
+        losses=tuple(losses),
     )
+
+
+def _train_here(place: Place, job: _Job) -> tuple[Checkpoint, float, list[float]]:
+    """Train in this process, beside the others of its kind where there are any."""
+    recipe, classes, clip = job.recipe, job.training_set.classes, job.training_set.clip
+    loading = (recipe.batch_size, recipe.workers, recipe.seed, place)
+    with reproducible(recipe.seed), quiet_lightning(), interruptible(), peers():
+        model = build_model(job.model, len(classes), clip.channels, job.weights, job.settings)
+        _check_takes(model, job.model, job.held_out)
+        if place.rank > 0:
+            torch.manual_seed(seed_of(recipe.seed, place.rank))  # of dropout
+        task = ClassificationTask(
+            model,
+            len(classes),
+            recipe.learning_rate,
+            recipe.weight_decay,
+            recipe.seed,
+            place.rank,
+        )
+        trainer = _trainer(recipe, place, job.show_progress)
+        loader, going_on = training_loader(job.training_set, *loading), None
+        if job.unfinished is not None:
+            starts = None if recipe.workers else job.training_set.starts
+            task.kept = Kept(job.unfinished, task.augmentation, loader.generator, starts)
+            going_on = job.unfinished.path if job.unfinished.epochs() else None
+        trainer.fit(task, loader, ckpt_path=going_on, weights_only=True)
+        trainer.validate(task, testing_loader(job.held_out, *loading), verbose=False)
+    checkpoint = Checkpoint(model.cpu().eval(), job.model, classes, clip)
+    return checkpoint, float(trainer.callback_metrics["accuracy"]), task.losses
+
+
+def _train_apart(job: _Job) -> tuple[Checkpoint, float, list[float]]:
+    """Train in a process for each device; the network comes back through a file."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "checkpoint.pt"
+        accuracy, losses = run_together(job.recipe.devices, _train_as_one, job, path)
+        return load_checkpoint(path), accuracy, losses
+
+
+def _train_as_one(place: Place, job: _Job, path: Path) -> tuple[float, list[float]]:
+    shows = job.show_progress and place.rank == 0
+    checkpoint, accuracy, losses = _train_here(place, replace(job, show_progress=shows))
+    if place.rank == 0:
+        save_checkpoint(path, checkpoint)
+    return accuracy, losses
 
 
 def _check_takes(model: VideoClassifier, name: str, dataset: ActionSet) -> None:
@@ -179,70 +260,28 @@ def resolve_device(device: str) -> str:
     return "cuda" if available and device != "cpu" else "cpu"
 
 
-class ClassificationTask(lightning.LightningModule):
-    """Cross-entropy on augmented clips, AdamW with a one-cycle learning rate, label accuracy.
-
-    Args:
-        model: clips (N, C, T, H, W) in [0, 1] to logits.
-        n_classes: number of logits.
-        recipe: learning rate, weight decay and seed.
-    """
-
-    def __init__(self, model: VideoClassifier, n_classes: int, recipe: Recipe) -> None:
-        super().__init__()
-        self.model = model
-        self.recipe = recipe
-        self.accuracy = MulticlassAccuracy(n_classes, average="micro")
-        self.losses: list[float] = []
-        self._epoch_losses: list[Tensor] = []
-        self._augmentation = torch.Generator().manual_seed(recipe.seed)
-
-    def training_step(self, batch: Item, batch_index: int) -> Tensor:
-        """Loss of one batch."""
-        clips = augment(inputs_of(batch["clip"]), self._augmentation)
-        loss = functional.cross_entropy(self.model(*clips), torch.as_tensor(batch["label"]))
-        if not torch.isfinite(loss):
-            raise BenchmarkError(
-                f"training: the loss became {loss.item()}; lower --learning-rate "
-                f"({self.recipe.learning_rate})"
-            )
-        self._epoch_losses.append(loss.detach())
-        self.log("loss", loss, prog_bar=True)
-        return loss
-
-    def on_train_epoch_end(self) -> None:
-        """Keep the mean loss of the epoch."""
-        self.losses.append(float(torch.stack(self._epoch_losses).mean()))
-        self._epoch_losses.clear()
-
-    def validation_step(self, batch: Item, batch_index: int) -> None:
-        """Count the labels that are right."""
-        self.accuracy(self.model(*inputs_of(batch["clip"])), batch["label"])
-        self.log("accuracy", self.accuracy, on_epoch=True)
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW; the learning rate rises to its peak and falls to nothing, once."""
-        optimizer = torch.optim.AdamW(
-            self.model.parameters(),
-            lr=self.recipe.learning_rate,
-            weight_decay=self.recipe.weight_decay,
+def check_device(device: str, devices: int, precision: str) -> None:
+    """Raise BenchmarkError where this machine can not train so."""
+    found = resolve_device(device)
+    if precision not in PRECISIONS:
+        raise BenchmarkError(f"precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
+    if found == "cpu" and precision == "float16":
+        raise BenchmarkError("precision float16: not on a CPU; use bfloat16 or float32")
+    if found == "cuda" and devices > torch.cuda.device_count():
+        raise BenchmarkError(
+            f"devices {devices}: this machine has {torch.cuda.device_count()} that torch can use"
         )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=self.recipe.learning_rate,
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=0.2,
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
 
 
-def _trainer(recipe: Recipe, show_progress: bool) -> lightning.Trainer:
+def _trainer(recipe: Recipe, place: Place, show_progress: bool) -> lightning.Trainer:
     return lightning.Trainer(
         accelerator="gpu" if resolve_device(recipe.device) == "cuda" else "cpu",
-        devices=1,
+        strategy="ddp" if place.world > 1 else "auto",
+        devices=place.here,
+        num_nodes=place.machines,
+        precision=PRECISIONS[recipe.precision],
+        plugins=[place.environment()],
+        use_distributed_sampler=False,  # it would test clips twice where they do not divide
         max_epochs=recipe.epochs,
         logger=False,
         enable_checkpointing=False,
@@ -250,15 +289,5 @@ def _trainer(recipe: Recipe, show_progress: bool) -> lightning.Trainer:
         enable_progress_bar=show_progress,
         num_sanity_val_steps=0,
         log_every_n_steps=1,
-    )
-
-
-def _loader(dataset: ActionSet, recipe: Recipe, shuffle: bool) -> DataLoader[Item]:
-    return DataLoader(
-        dataset,
-        batch_size=recipe.batch_size,
-        shuffle=shuffle,
-        num_workers=recipe.workers,
-        persistent_workers=recipe.workers > 0,  # they keep decoded frames
-        generator=torch.Generator().manual_seed(recipe.seed),
+        callbacks=[PlainSignals()],
     )

@@ -92,7 +92,7 @@ class Captioned(Dataset[Item]):
         places = clean.clip.frames - shown + 1
         fixed = torch.Generator().manual_seed(seed)
         self._first_shown = torch.randint(places, (len(clean),), generator=fixed).tolist()
-        self._starts = Starts(seed)
+        self.starts = Starts(seed)
         self._cache = FrameCache()
 
     @property
@@ -108,7 +108,7 @@ class Captioned(Dataset[Item]):
         record, first = self.records[index], self._first_shown[place]
         generator = None
         if self.random_start:
-            generator = self._starts.generator()
+            generator = self.starts.generator()
             places = self.clip.frames - self.shown + 1
             first = int(torch.randint(places, (), generator=generator))
         numbers = frame_numbers(record.last - record.first + 1, self.clip, generator)

@@ -71,7 +71,7 @@ class KTH(Dataset[Item]):
         wanted = index_records(sequences, self.root, self.classes, split, split_by)
         self.records = _present(wanted, self.root, split, split_by, skip_missing)
         _check_complete(self.records, self.classes, self.root, split)
-        self._starts = Starts(seed)
+        self.starts = Starts(seed)
         self._cache = FrameCache()
 
     @property
@@ -89,7 +89,7 @@ class KTH(Dataset[Item]):
 
     def __getitem__(self, index: int) -> Item:
         frames = self._frames(index)
-        generator = self._starts.generator() if self.random_start else None
+        generator = self.starts.generator() if self.random_start else None
         numbers = frame_numbers(len(frames), self.clip, generator)
         record = self.records[index]
         return Item(

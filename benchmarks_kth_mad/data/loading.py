@@ -6,13 +6,15 @@ import torch
 from torch.utils.data import get_worker_info
 
 from benchmarks_kth_mad.data.video import Frames
+from benchmarks_kth_mad.surroundings import seed_of
 
 
 class Starts:
     """The generator of random starts, the same for the same seed.
 
     Args:
-        seed: in a worker of a ``DataLoader`` its generator's seed counts too.
+        seed: in a worker of a ``DataLoader`` its generator's seed counts too, and where several
+            processes train together, the rank.
     """
 
     def __init__(self, seed: int) -> None:
@@ -20,11 +22,16 @@ class Starts:
         self._generator = torch.Generator().manual_seed(seed)
 
     def generator(self) -> torch.Generator:
-        """One per worker and epoch, or all workers would draw the same."""
+        """One per process, or all of them would draw the same."""
         worker = get_worker_info()
-        if worker is not None and self._generator.initial_seed() != worker.seed + self._seed:
-            self._generator = torch.Generator().manual_seed(worker.seed + self._seed)
+        seed = seed_of(self._seed, _rank()) if worker is None else worker.seed + self._seed
+        if self._generator.initial_seed() != seed:
+            self._generator = torch.Generator().manual_seed(seed)
         return self._generator
+
+
+def _rank() -> int:
+    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
 
 
 class FrameCache:

@@ -69,7 +69,7 @@ class MAD(Dataset[Item]):
         self.spectrum = spectrum
         self.random_start = random_start
         self.classes, self.records = index_records(self.root, spectrum, split, classes)
-        self._starts = Starts(seed)
+        self.starts = Starts(seed)
         self._cache = FrameCache()
         self._sizes: dict[str, tuple[str, tuple[int, ...]]] = {}
 
@@ -91,7 +91,7 @@ class MAD(Dataset[Item]):
 
     def __getitem__(self, index: int) -> Item:
         record = self.records[index]
-        generator = self._starts.generator() if self.random_start else None
+        generator = self.starts.generator() if self.random_start else None
         numbers = frame_numbers(record.frames, self.clip, generator)
         clips = [self._clip(row, numbers) for row in record.rows]
         return Item(

@@ -1,6 +1,5 @@
 """The processes that share a command's work: alone, or started by ``torchrun`` or Slurm's ``srun``."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from torch.distributed.distributed_c10d import PrefixStore, ProcessGroup, Store
 from torch.distributed.rendezvous import rendezvous
 
 from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.together import Place, launched
 
 T = TypeVar("T")
 PATIENCE = timedelta(days=7)
@@ -27,13 +27,11 @@ class Processes:
     Attributes:
         rank: its number, from 0.
         count: how many there are.
-        local_rank: its number on its machine.
         group: in which they agree; None of one alone.
     """
 
     rank: int = 0
     count: int = 1
-    local_rank: int = 0
     group: ProcessGroup | None = None
 
     @property
@@ -82,12 +80,14 @@ def joined() -> Iterator[Processes]:
     Raises:
         BenchmarkError: Slurm's variables contradict each other, or the processes do not meet.
     """
-    processes, address = _surroundings()
+    place = launched()
+    processes = Processes(place.rank, place.world)
     if torch.cuda.is_available():
-        torch.cuda.set_device(processes.local_rank % torch.cuda.device_count())
+        torch.cuda.set_device(place.rank % place.here % torch.cuda.device_count())
     if processes.count == 1:
         yield processes
         return
+    address = _meeting_place(place)
     if distributed.is_initialized():  # by a training before
         group = distributed.new_group(backend="gloo", timeout=PATIENCE)
         yield replace(processes, group=group)  # type: ignore[arg-type]
@@ -124,24 +124,14 @@ def _store(processes: Processes, address: str) -> Store:
     return _stores[address]
 
 
-def _surroundings() -> tuple[Processes, str]:
-    """Who we are, and where the processes meet."""
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        rank, count, local = (int(os.environ[n]) for n in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-        return Processes(rank, count, local), "env://"
-    if "SLURM_PROCID" in os.environ and "SLURM_NTASKS" in os.environ:
-        return _slurm()
-    return Processes(), ""
-
-
-def _slurm() -> tuple[Processes, str]:
+def _meeting_place(place: Place) -> str:
+    """Where processes that were launched meet."""
+    if place.launcher == "torchrun":
+        return "env://"
     from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
     try:
-        if not SLURMEnvironment.detect():
-            return Processes(), ""  # an interactive shell in an allocation
         slurm = SLURMEnvironment(auto_requeue=False)
-        processes = Processes(slurm.global_rank(), slurm.world_size(), slurm.local_rank())
-        return processes, f"tcp://{slurm.main_address}:{slurm.main_port}"
-    except (RuntimeError, ValueError, KeyError) as error:
+        return f"tcp://{slurm.main_address}:{slurm.main_port}"
+    except (RuntimeError, ValueError) as error:
         raise BenchmarkError(f"Slurm's variables: {error}") from error

@@ -37,7 +37,7 @@ def test_help_of_each_command(name: str, capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit) as left:
         main([name, "--help"])
     assert left.value.code == 0
-    assert "--seed" in capsys.readouterr().out
+    assert "--quiet" in capsys.readouterr().out
 
 
 def test_without_a_command_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -173,6 +173,7 @@ def as_torchrun(rank: int, count: int, port: str) -> dict[str, str]:
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": port,
         "GLOO_SOCKET_IFNAME": "lo",

@@ -1,0 +1,1 @@
+"""What a shell completes when Tab is pressed."""
