@@ -55,6 +55,7 @@ def rate_table(
             )
             rows.append(
                 {
+                    "network": name,
                     "batch": count,
                     "forward passes/s": count / forward,
                     "backward passes/s": count / (both - forward),
