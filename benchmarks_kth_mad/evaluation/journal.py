@@ -71,11 +71,19 @@ class Journal:
         return key in self._places and key not in self._failed
 
     def __getitem__(self, key: Key) -> Entry:
-        query = "select facts, arrays from entries where key = ?"
+        return self._entry(key, "arrays")
+
+    def without_arrays(self, key: Key) -> Entry:
+        """The entry of a key, its arrays left on disk."""
+        return self._entry(key, "null")
+
+    def _entry(self, key: Key, column: str) -> Entry:
+        query = f"select facts, {column} from entries where key = ?"
         for facts, arrays in self._rows(self._places[key], query, [json.dumps(key)]):
             try:
                 content = json.loads(facts)
-                return Entry(content["facts"], _unpacked(arrays), content["error"])
+                unpacked = {} if arrays is None else _unpacked(arrays)
+                return Entry(content["facts"], unpacked, content["error"])
             except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
                 raise self._unreadable(self._places[key]) from error
         raise self._unreadable(self._places[key])

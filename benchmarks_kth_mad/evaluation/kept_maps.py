@@ -11,6 +11,7 @@ from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation.conditions import Conditions
 from benchmarks_kth_mad.evaluation.explained import Explained
 from benchmarks_kth_mad.evaluation.journal import Journal
+from benchmarks_kth_mad.files import plain_name
 from benchmarks_kth_mad.methods import Clips
 from benchmarks_kth_mad.runs import Run
 
@@ -34,7 +35,7 @@ class KeptMaps:
         self.folder = run.attributions
         self.conditions = Conditions(run.attributions, COMMAND).load()
         self._journal = Journal(run.attributions, COMMAND)
-        self.names: list[str] = self._of_conditions("clips")
+        self.names = [plain_name(name) for name in self._of_conditions("clips")]
         self.methods: list[str] = self._of_conditions("methods")
 
     def error(self, name: str, method: str | None = None) -> str | None:
@@ -42,7 +43,11 @@ class KeptMaps:
         maps = [(MAP, name, one) for one in self.methods if method in (None, one)]
         for key in ((CLIP, name), *maps):
             if not self._journal.done(key):
-                return self._journal[key].error if key in self._journal else "not explained"
+                return (
+                    self._journal.without_arrays(key).error
+                    if key in self._journal
+                    else "not explained"
+                )
         return None
 
     def methods_of(self, name: str) -> list[str]:
@@ -51,7 +56,7 @@ class KeptMaps:
 
     def facts(self, name: str) -> dict[str, Any]:
         """Label, person and, unless the clip failed, predicted class."""
-        return self._read(lambda: dict(self._journal[CLIP, name].facts))
+        return self._read(lambda: dict(self._journal.without_arrays((CLIP, name)).facts))
 
     def explained(self, name: str) -> Explained:
         """A clip that did not fail, with its maps."""

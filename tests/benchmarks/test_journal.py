@@ -47,6 +47,7 @@ def test_what_is_written_is_read(
     assert entry.error == error
     np.testing.assert_array_equal(entry.arrays["values"], array)
     assert entry.arrays["values"].dtype == np.float32
+    assert found.without_arrays(tuple(key)) == Entry(facts, {}, error)
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
