@@ -19,13 +19,14 @@ from benchmarks_kth_mad.errors import BenchmarkError, ClipsFailed
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS, load_foreign_checkpoint
 from benchmarks_kth_mad.multispectral.config import load_config
-from benchmarks_kth_mad.option_groups import RENDERED_ACTIONS
+from benchmarks_kth_mad.option_groups import RENDERED_ACTIONS, changes_of
 from benchmarks_kth_mad.options import build_parser
 from benchmarks_kth_mad.planted.plan import Plan
 from benchmarks_kth_mad.rendering.acting import RenderSettings
 from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.rendering.thermal import MADSettings
 from benchmarks_kth_mad.runs import Run, Source
+from benchmarks_kth_mad.sequential import command as sequential
 from benchmarks_kth_mad.training import Recipe, resolve_device
 
 
@@ -277,16 +278,7 @@ def _boxes(options: argparse.Namespace) -> None:
 
 
 def _multispectral(options: argparse.Namespace) -> None:
-    changes: dict[str, Any] = {}
-    for names, value in options.changes:
-        place = changes
-        for name in names[:-1]:
-            place = place.setdefault(name, {})
-        place[names[-1]] = value
-    for name in ("seed", "compat"):
-        if getattr(options, name) is not None:
-            changes[name] = getattr(options, name)
-    config = load_config(options.config, changes)
+    config = load_config(options.config, changes_of(options, "seed", "compat"))
     if options.networks is not None:
         config = config.of_networks(options.networks)
     experiments.multispectral(
@@ -338,6 +330,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "speed": _speed,
     "convergence": _convergence,
     "multispectral": _multispectral,
+    "sequential": sequential.run_command,
     "boxes": _boxes,
     "checks": checks.run_command,
     "cards": cards.run_command,

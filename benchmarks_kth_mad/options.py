@@ -4,8 +4,6 @@ import argparse
 from dataclasses import asdict, fields
 from typing import NoReturn
 
-import yaml
-
 from benchmarks_kth_mad.boxes.networks import NETWORKS
 from benchmarks_kth_mad.boxes.series import LAYOUTS
 from benchmarks_kth_mad.boxes.training import BoxRecipe
@@ -16,7 +14,6 @@ from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP
 from benchmarks_kth_mad.methods import COMPAT
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS
 from benchmarks_kth_mad.models.study_checkpoints import STUDY_MEAN, STUDY_STD
-from benchmarks_kth_mad.multispectral.config import presets
 from benchmarks_kth_mad.option_groups import (
     add_attribution,
     add_baseline,
@@ -26,11 +23,13 @@ from benchmarks_kth_mad.option_groups import (
     add_resuming,
     add_run,
     add_source,
+    add_study,
     add_training,
     whole_number,
 )
 from benchmarks_kth_mad.places import FLOWS
 from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
+from benchmarks_kth_mad.sequential.command import add_sequential
 
 
 class _Parser(argparse.ArgumentParser):
@@ -159,6 +158,9 @@ def build_parser() -> argparse.ArgumentParser:
             "multispectral", "repeat study A: networks trained on infrared, visible or both spectra"
         )
     )
+    add_sequential(
+        add("sequential", "repeat study B: when a recurrent network sees, and what moves there")
+    )
     _add_planted(
         add("planted", "train on clips that name their class, and see which methods find the text")
     )
@@ -201,39 +203,11 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_study(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config",
-        default="multispectral_small",
-        help=f"a YAML file, or one of {', '.join(presets())}",
-    )
-    parser.add_argument("--networks", nargs="+", help="only these of the config's; all by default")
     parser.add_argument("--root", help="folder with file_lists; rendered where not given")
-    parser.add_argument("--out", default="runs/multispectral", help="folder for all that comes out")
     parser.add_argument(
         "--compat", choices=COMPAT, help="maps and areas as the study's code has them"
     )
-    parser.add_argument(
-        "--set",
-        dest="changes",
-        nargs="+",
-        metavar="NAME=VALUE",
-        default=[],
-        type=_change,
-        help="what to say otherwise than the config, such as maps.clips=4 fusion=[]",
-    )
-    add_device(parser)
-    parser.set_defaults(seed=None)
-
-
-def _change(text: str) -> tuple[list[str], object]:
-    """Read one change of a config, for argparse."""
-    name, sign, value = text.partition("=")
-    if not (name and sign):
-        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
-    try:
-        return name.split("."), yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: the value is not YAML") from error
+    add_study(parser, "multispectral")
 
 
 def _add_planted(parser: argparse.ArgumentParser) -> None:

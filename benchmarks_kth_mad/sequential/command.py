@@ -1,0 +1,34 @@
+"""The command ``sequential``: its options, and what it does, says and leaves behind."""
+
+import argparse
+from pathlib import Path
+
+from benchmarks_kth_mad.option_groups import add_study, changes_of
+
+
+def add_sequential(parser: argparse.ArgumentParser) -> None:
+    """Which study, on which videos."""
+    parser.add_argument("--root", help="folder of KTH's videos; rendered where not given")
+    parser.add_argument(
+        "--fresh", action="store_true", help="start over, where the folder holds finished steps"
+    )
+    add_study(parser, "sequential")
+
+
+def run_command(options: argparse.Namespace) -> None:
+    """Run study B; print its tables and verdicts, keep a run of each network and the pictures."""
+    from benchmarks_kth_mad.files import make_folder
+    from benchmarks_kth_mad.sequential.config import load_config
+    from benchmarks_kth_mad.sequential.experiment import run_study, start_over
+    from benchmarks_kth_mad.sequential.report import write_study
+    from benchmarks_kth_mad.training import resolve_device
+
+    config = load_config(options.config, changes_of(options, "seed"))
+    if options.networks is not None:
+        config = config.of_networks(options.networks)
+    out, device = Path(options.out), resolve_device(options.device)
+    if options.fresh:
+        start_over(config, out)
+    make_folder(out)
+    text = write_study(out, run_study(config, options.root, out, device), config)
+    print(f"\n{text}\nruns, rows, tables and pictures in {out}, to be read from report.md")
