@@ -18,8 +18,8 @@ from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError, ClipsFailed
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS, load_foreign_checkpoint
-from benchmarks_kth_mad.multispectral.config import load_config
-from benchmarks_kth_mad.option_groups import RENDERED_ACTIONS, changes_of
+from benchmarks_kth_mad.multispectral import command as multispectral
+from benchmarks_kth_mad.option_groups import RENDERED_ACTIONS
 from benchmarks_kth_mad.options import build_parser
 from benchmarks_kth_mad.planted.plan import Plan
 from benchmarks_kth_mad.rendering.acting import RenderSettings
@@ -277,15 +277,6 @@ def _boxes(options: argparse.Namespace) -> None:
     )
 
 
-def _multispectral(options: argparse.Namespace) -> None:
-    config = load_config(options.config, changes_of(options, "seed", "compat"))
-    if options.networks is not None:
-        config = config.of_networks(options.networks)
-    experiments.multispectral(
-        config, options.root, Path(options.out), resolve_device(options.device)
-    )
-
-
 def _planted(options: argparse.Namespace) -> None:
     if options.weights is not None or options.encoder is not None:
         raise BenchmarkError("planted: takes no --weights and no --encoder")
@@ -329,7 +320,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "demo": _demo,
     "speed": _speed,
     "convergence": _convergence,
-    "multispectral": _multispectral,
+    "multispectral": multispectral.run_command,
     "sequential": sequential.run_command,
     "boxes": _boxes,
     "checks": checks.run_command,

@@ -3,15 +3,10 @@
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
-from typing import Any
 
-import yaml
-
-from benchmarks_kth_mad.config_files import presets
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.mad_index import SPECTRA
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP, ClipShape
-from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import METRICS, UNITS
 from benchmarks_kth_mad.methods import BASELINES, DEFAULT_METHODS, METHODS, Options
 from benchmarks_kth_mad.models import MODELS
@@ -165,59 +160,6 @@ def add_attribution(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--layer", help="of Grad-CAM and SIDU; the last with frames and pixels by default"
     )
-
-
-def add_study(parser: argparse.ArgumentParser, study: str) -> None:
-    """A study's config, what to say otherwise, and where all that comes out goes."""
-    parser.add_argument(
-        "--config",
-        default=f"{study}_small",
-        help=f"a YAML file, or one of {', '.join(presets(study))}",
-    )
-    parser.add_argument("--networks", nargs="+", help="only these of the config's; all by default")
-    parser.add_argument("--out", default=f"runs/{study}", help="folder for all that comes out")
-    parser.add_argument(
-        "--set",
-        dest="changes",
-        nargs="+",
-        metavar="NAME=VALUE",
-        default=[],
-        type=_change,
-        help="what to say otherwise than the config, such as maps.clips=4 methods=[rise,random]",
-    )
-    add_device(parser)
-    parser.set_defaults(seed=None)
-
-
-def changes_of(options: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """What the options of `add_study` say otherwise than the config.
-
-    Args:
-        options: as they were read.
-        names: of options which go before the config where they are given, such as ``"seed"``.
-    """
-    changes: dict[str, Any] = {}
-    for path, value in options.changes:
-        place = changes
-        for name in path[:-1]:
-            inner = place.setdefault(name, {})
-            if not isinstance(inner, dict):
-                raise BenchmarkError(f"--set {'.'.join(path)}: {name} is set to {inner!r} as well")
-            place = inner
-        place[path[-1]] = value
-    given = {name: getattr(options, name) for name in names}
-    return {**changes, **{name: value for name, value in given.items() if value is not None}}
-
-
-def _change(text: str) -> tuple[list[str], object]:
-    """Read one change of a config, for argparse."""
-    name, sign, value = text.partition("=")
-    if not (name and sign):
-        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
-    try:
-        return name.split("."), yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError) as error:  # a 31st of June
-        raise argparse.ArgumentTypeError(f"{text!r}: the value is not YAML") from error
 
 
 def add_metrics(parser: argparse.ArgumentParser) -> None:

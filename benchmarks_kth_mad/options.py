@@ -11,9 +11,9 @@ from benchmarks_kth_mad.cards.command import add_cards
 from benchmarks_kth_mad.checks.command import add_checks
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP
-from benchmarks_kth_mad.methods import COMPAT
 from benchmarks_kth_mad.models.studies import STUDY_CLIPS
 from benchmarks_kth_mad.models.study_checkpoints import STUDY_MEAN, STUDY_STD
+from benchmarks_kth_mad.multispectral.command import add_multispectral
 from benchmarks_kth_mad.option_groups import (
     add_attribution,
     add_baseline,
@@ -23,7 +23,6 @@ from benchmarks_kth_mad.option_groups import (
     add_resuming,
     add_run,
     add_source,
-    add_study,
     add_training,
     whole_number,
 )
@@ -153,7 +152,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_baseline(convergence)
     add_run(convergence)
 
-    _add_study(
+    add_multispectral(
         add(
             "multispectral", "repeat study A: networks trained on infrared, visible or both spectra"
         )
@@ -200,14 +199,6 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         help="leave the cnn-lstm's attention out, which in the study's code does nothing",
     )
     add_run(parser)
-
-
-def _add_study(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--root", help="folder with file_lists; rendered where not given")
-    parser.add_argument(
-        "--compat", choices=COMPAT, help="maps and areas as the study's code has them"
-    )
-    add_study(parser, "multispectral")
 
 
 def _add_planted(parser: argparse.ArgumentParser) -> None:

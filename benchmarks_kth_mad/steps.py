@@ -1,85 +1,95 @@
 """Steps of a long command, each done once: what is done is kept beside what it leaves."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from benchmarks_kth_mad.console import silent
 from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.evaluation.conditions import Conditions, made_by
+from benchmarks_kth_mad.evaluation.processes import joined
 from benchmarks_kth_mad.files import whole_file
 
-_NAMED = 3
+DONE = "done.json"
+T = TypeVar("T")
 
 
 class Steps:
     """What was done in a folder, and by which config.
 
     A step counts as done once its work has ended and its file is there; one that is done anew takes
-    with it those that came after.
+    with it those that came after. Of several processes the first reads and writes for all.
 
     Args:
-        path: of the record, which appears with the first step.
+        folder: that the steps fill; its ``manifest.json`` holds the config.
+        command: that does them, for messages.
         config: what the steps are made by, as JSON has it.
+        device: that is noted beside it.
 
     Raises:
-        BenchmarkError: the record is of another config, whose differences are named, or none of
-            ours.
+        BenchmarkError: the folder holds steps by another config, whose differences are named; or
+            something that no steps made.
     """
 
-    def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
-        self._path = path
-        self._config = json.loads(json.dumps(config, default=str))
+    def __init__(self, folder: Path, command: str, config: Mapping[str, Any], device: str) -> None:
+        self._path = folder / DONE
         self._passed: list[str] = []
-        self._done = self._read() if path.exists() else []
+        conditions = Conditions(folder, command)
 
-    def do(self, name: str, leaves: Path, work: Callable[[], None]) -> None:
+        def read() -> list[str]:
+            check_ours(folder, command)
+            conditions.agree_or_keep(
+                json.loads(json.dumps(config, default=str)), made_by(device, 1)
+            )
+            return self._read()
+
+        self._done = by_first(read)
+
+    def do(self, name: str, leaves: Path, work: Callable[[], None], shared: bool = False) -> None:
         """Do a step, unless it is done.
 
         Args:
             name: of the step.
             leaves: the file that it ends with.
             work: does it.
+            shared: whether all processes do it together, as training; else the first does it alone.
         """
-        if name not in self._done or not leaves.is_file():
-            self._write(self._passed)
-            work()
-            self._write([*self._passed, name])
+        if not by_first(lambda: name in self._done and leaves.is_file()):
+            by_first(lambda: self._write(self._passed))
+            if shared:
+                work()
+            else:
+                by_first(work)
+            by_first(lambda: self._write([*self._passed, name]))
         self._passed.append(name)
 
     def _read(self) -> list[str]:
+        if not self._path.is_file():
+            return []
         try:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
-            config, done = content["config"], list(map(str, content["done"]))
-        except (ValueError, KeyError, TypeError) as error:
+            return [str(one) for one in json.loads(self._path.read_text(encoding="utf-8"))]
+        except (ValueError, TypeError, RecursionError) as error:
             raise BenchmarkError(
-                f"{self._path}: not a record of steps; choose another --out, or start over with "
-                f"--fresh"
+                f"{self._path}: not a list of steps; remove it, and all of them are done again"
             ) from error
-        differing = list(_differences(config, self._config))
-        if differing:
-            more = len(differing) - _NAMED
-            raise BenchmarkError(
-                f"{self._path.parent}: was made by another config: {'; '.join(differing[:_NAMED])}"
-                f"{f'; and {more} more' if more > 0 else ''}; say the same, choose another --out, or "
-                f"start over with --fresh"
-            )
-        return done
 
     def _write(self, done: list[str]) -> None:
         self._done = list(done)
         with whole_file(self._path) as path:
-            path.write_text(json.dumps({"config": self._config, "done": done}, indent=2) + "\n")
+            path.write_text(json.dumps(done) + "\n")
 
 
-def _differences(old: object, new: object, name: str = "") -> Iterator[str]:
-    """Entries that differ, each in words."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in dict.fromkeys((*old, *new)):
-            inner = f"{name}.{key}" if name else str(key)
-            yield from _differences(old.get(key), new.get(key), inner)
-    elif old != new:
-        yield f"{name or 'config'} was {_short(old)}, is {_short(new)}"
+def check_ours(folder: Path, command: str) -> None:
+    """Raise BenchmarkError where a folder holds something, and not what steps of ours left."""
+    ours = Conditions(folder, command).path.is_file()
+    if folder.exists() and not ours and (not folder.is_dir() or any(folder.iterdir())):
+        raise BenchmarkError(
+            f"{folder}: holds something that {command} did not make; choose another --out"
+        )
 
 
-def _short(value: object) -> str:
-    return "not given" if value is None else json.dumps(value)
+def by_first(work: Callable[[], T]) -> T:
+    """Do something in the first of all processes, and give all what it found."""
+    with joined() as processes, silent(not processes.is_first):
+        return processes.from_first(work)

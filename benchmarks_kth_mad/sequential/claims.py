@@ -46,7 +46,9 @@ CELL_CLAIMS = (
     CellClaim("labels more clips right", ACCURACY, "", 1),
     CellClaim("gives the first third more of the gradient", FIRST, "gradient", 1),
     CellClaim("gives the last third less of the gradient", LAST, "gradient", -1),
-    CellClaim("loses more where frames of the first third are hidden", FIRST, "frame_occlusion", 1),
+    CellClaim(
+        "gives the first third more of what hiding frames shows", FIRST, "frame_occlusion", 1
+    ),
 )
 METHOD_CLAIMS = (
     MethodClaim("lies more on what moves", ENERGY, "tsr", "gradient", 1),

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from benchmarks_kth_mad.option_groups import add_study, changes_of
+from benchmarks_kth_mad.study_options import add_study, changes_of
 
 
 def add_sequential(parser: argparse.ArgumentParser) -> None:
@@ -12,23 +12,29 @@ def add_sequential(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fresh", action="store_true", help="start over, where the folder holds finished steps"
     )
-    add_study(parser, "sequential")
+    add_study(parser, "sequential", "maps.clips=4 methods=[gradient,random]")
 
 
 def run_command(options: argparse.Namespace) -> None:
     """Run study B; print its tables and verdicts, keep a run of each network and the pictures."""
+    from benchmarks_kth_mad.errors import ClipsFailed
     from benchmarks_kth_mad.files import make_folder
     from benchmarks_kth_mad.sequential.config import load_config
     from benchmarks_kth_mad.sequential.experiment import run_study, start_over
     from benchmarks_kth_mad.sequential.report import write_study
+    from benchmarks_kth_mad.steps import by_first
     from benchmarks_kth_mad.training import resolve_device
 
     config = load_config(options.config, changes_of(options, "seed"))
     if options.networks is not None:
         config = config.of_networks(options.networks)
     out, device = Path(options.out), resolve_device(options.device)
-    if options.fresh:
-        start_over(config, out)
     make_folder(out)
-    text = write_study(out, run_study(config, options.root, out, device), config)
-    print(f"\n{text}\nruns, rows, tables and pictures in {out}, to be read from report.md")
+    if options.fresh:
+        by_first(lambda: start_over(config, out))
+    outcome = run_study(config, options.root, out, device)
+    text = by_first(lambda: write_study(out, outcome, config))
+    where = f"runs, rows, tables and pictures in {out}, to be read from report.md"
+    by_first(lambda: print(f"\n{text}\n{where}"))
+    if outcome.failed:
+        raise ClipsFailed("; ".join(f"{name}, {text}" for name, text in outcome.failed.items()))

@@ -1,8 +1,8 @@
 """The study: a run of each network by the run commands, step by step, and the rows of all."""
 
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -10,16 +10,13 @@ import pandas as pd
 
 from benchmarks_kth_mad import commands
 from benchmarks_kth_mad.data.kth_index import SEQUENCE_FILE
-from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.errors import BenchmarkError, ClipsFailed
 from benchmarks_kth_mad.evaluation import Unit, load_explained, load_rows
-from benchmarks_kth_mad.files import whole_file
 from benchmarks_kth_mad.methods import lacking
 from benchmarks_kth_mad.runs import Run, Source
-from benchmarks_kth_mad.sequential.config import SequentialConfig
+from benchmarks_kth_mad.sequential.config import STUDY_NAME, SequentialConfig
 from benchmarks_kth_mad.sequential.rows import accuracy_rows, area_rows, motion_rows, time_rows
-from benchmarks_kth_mad.steps import Steps
-
-RECORD = "study.json"
+from benchmarks_kth_mad.steps import Steps, by_first, check_ours
 
 
 @dataclass(frozen=True)
@@ -29,12 +26,103 @@ class Outcome:
     Attributes:
         rows: network, measure, method, clip, person, value.
         left_out: by network, methods that do not suit it and what they need.
-        missing: areas that could not be measured.
+        failed: what the run commands said of clips that failed, by network.
     """
 
     rows: pd.DataFrame
     left_out: dict[str, dict[str, str]]
-    missing: int
+    failed: dict[str, str]
+
+
+@dataclass
+class NetworkRun:
+    """One network of the study on its way.
+
+    Attributes:
+        config: of the study.
+        network: its name.
+        run: its files.
+        source: its clips.
+        steps: what is done.
+        device: ``"cpu"`` or ``"cuda"``.
+        failed: what was said of clips that failed.
+    """
+
+    config: SequentialConfig
+    network: str
+    run: Run
+    source: Source
+    steps: Steps
+    device: str
+    failed: list[str] = field(default_factory=list)
+
+    def learn(self) -> None:
+        """Train, and classify the test split."""
+        run, plan = self.run, self.config.networks[self.network]
+        recipe = replace(plan.recipe, device=self.device)
+        self.steps.do(
+            "train",
+            run.manifest,
+            lambda: commands.train(
+                run, self.source, plan.clip, self.network, plan.weights, plan.settings, recipe
+            ),
+            shared=True,
+        )
+        self.steps.do(
+            "predict",
+            run.predictions,
+            lambda: commands.predict(run, self.source, "test", self.device),
+        )
+
+    def explain(self, methods: Sequence[str]) -> None:
+        """Explain and measure; both go on where they were interrupted."""
+        config, maps = self.config, self.config.maps
+        self._as_far_as_it_goes(
+            lambda: commands.attribute(
+                self.run, self.source, methods, config.options(), maps.clips, self.device
+            )
+        )
+        for unit, n_steps in maps.steps.items():
+            self._measure(unit, n_steps)
+
+    def show(self) -> None:
+        """Compare with optical flow, draw, write the report of the run."""
+        run, maps, motion = self.run, self.config.maps, self.config.motion
+        self.steps.do(
+            "motion",
+            run.motion,
+            lambda: commands.motion(
+                run,
+                motion.flow,
+                motion.threshold,
+                maps.baseline,
+                maps.pictures,
+                self.config.seed,
+            ),
+        )
+        for unit in maps.steps:
+            self._report(unit)
+
+    def _measure(self, unit: Unit, n_steps: int) -> None:
+        run = by_unit(self.run, unit)
+        self._as_far_as_it_goes(
+            lambda: commands.evaluate(
+                run, self.config.metrics, unit, n_steps, self.config.maps.baseline, self.device
+            )
+        )
+
+    def _report(self, unit: Unit) -> None:
+        """The report of one unit; movies are the same for all, and so drawn for the last."""
+        run, maps = by_unit(self.run, unit), self.config.maps
+        n_pictures = maps.pictures if unit == list(maps.steps)[-1] else 0
+        self.steps.do(f"report {unit}", run.report, lambda: commands.report(run, n_pictures))
+
+    def _as_far_as_it_goes(self, work: Callable[[], None]) -> None:
+        """A clip that fails is left out, and named at the end."""
+        try:
+            work()
+        except ClipsFailed as error:
+            self.failed.append(str(error))
 
 
 def run_of(out: Path, network: str) -> Run:
@@ -42,17 +130,24 @@ def run_of(out: Path, network: str) -> Run:
     return Run(out / network)
 
 
+def by_unit(run: Run, unit: str) -> Run:
+    """A run of its own for the areas of one unit, which shares network and maps with the others."""
+    one = Run(run.folder / unit)
+    one.checkpoint, one.manifest, one.attributions = run.checkpoint, run.manifest, run.attributions
+    return one
+
+
 def start_over(config: SequentialConfig, out: Path) -> None:
-    """Remove the runs of the study's networks, and the set that was rendered for them.
+    """Remove the runs of the study's networks, and what is known of the set rendered for them.
 
     Raises:
         BenchmarkError: a folder in their place is not of this command.
     """
-    for network in config.networks:
-        folder = run_of(out, network).folder
-        _check_ours(folder)
+    folders = [run_of(out, network).folder for network in config.networks]
+    for folder in folders:
+        check_ours(folder, STUDY_NAME)
+    for folder in (*folders, _rendered_record(out)):
         shutil.rmtree(folder, ignore_errors=True)
-    _rendered_record(out).unlink(missing_ok=True)
 
 
 def run_study(config: SequentialConfig, root: str | None, out: Path, device: str) -> Outcome:
@@ -61,107 +156,70 @@ def run_study(config: SequentialConfig, root: str | None, out: Path, device: str
     Args:
         config: what to do.
         root: folder of the data set, in KTH's layout; rendered into ``out`` where None.
-        out: folder for the runs and ``rows.csv``.
+        out: folder for the runs.
         device: ``"cpu"`` or ``"cuda"``.
 
     Raises:
         BenchmarkError: the folder holds a run by another config, or what the run commands refuse.
     """
-    records = {network: _record(config, network, root, out) for network in config.networks}
-    folder = _rendered(config, out) if root is None else root
+    data = config.data
+    folder = str(out / "rendered") if root is None else root
+    source = Source(folder, tuple(data.classes), data.split_by, data.skip_missing)
+    runs = [
+        NetworkRun(config, network, run_of(out, network), source, steps, device)
+        for network, steps in _steps(config, root, out, device).items()
+    ]
+    if root is None:
+        _render(config, folder, out, device)
     rows, left_out = [], {}
-    for number, (network, steps) in enumerate(records.items(), start=1):
-        print(f"\n{network} ({number} of {len(records)})")
-        left_out[network] = _run_network(
-            config, network, folder, run_of(out, network), steps, device
+    for number, one in enumerate(runs, start=1):
+        title = f"\n{one.network} ({number} of {len(runs)})"
+        by_first(partial(print, title))
+        one.learn()
+        methods, left_out[one.network] = _suiting(config.methods, one.run)
+        one.explain(methods)
+        one.show()
+        rows.append(_rows_of(one.run, config.maps.steps).assign(network=one.network))
+    table = pd.concat(rows, ignore_index=True).dropna(subset=["value"])
+    table = table[["network", *table.columns.drop("network")]]
+    return Outcome(
+        table, left_out, {one.network: "; ".join(one.failed) for one in runs if one.failed}
+    )
+
+
+def _steps(config: SequentialConfig, root: str | None, out: Path, device: str) -> dict[str, Steps]:
+    """What is done of each network; all are looked at before anything is begun."""
+    return {
+        network: Steps(
+            run_of(out, network).folder, STUDY_NAME, config.record_of(network, root), device
         )
-        rows.append(_rows_of(run_of(out, network), config.maps.steps).assign(network=network))
-    table = pd.concat(rows, ignore_index=True)
-    whole = table.dropna(subset=["value"])
-    with whole_file(out / "rows.csv") as path:
-        whole[["network", *whole.columns.drop("network")]].to_csv(path, index=False)
-    return Outcome(whole, left_out, len(table) - len(whole))
-
-
-def areas_file(run: Run, unit: str) -> Path:
-    """Where the areas of one unit are kept: a run's own rows are those of the last."""
-    return run.folder / f"areas_{unit}.csv"
-
-
-def _record(config: SequentialConfig, network: str, root: str | None, out: Path) -> Steps:
-    folder = run_of(out, network).folder
-    _check_ours(folder)
-    return Steps(folder / RECORD, config.record_of(network, root))
-
-
-def _check_ours(folder: Path) -> None:
-    if folder.exists() and not (folder / RECORD).is_file() and any(folder.iterdir()):
-        raise BenchmarkError(
-            f"{folder}: holds something that this command did not make; choose another --out"
-        )
+        for network in config.networks
+    }
 
 
 def _rendered_record(out: Path) -> Path:
-    return out / "rendered.json"
+    return out / "rendering"
 
 
-def _rendered(config: SequentialConfig, out: Path) -> str:
-    """The folder of the rendered set, which is rendered where that is not done."""
-    folder = out / "rendered"
-    settings = {"classes": list(config.data.classes), **asdict(config.render)}
-
-    def render() -> None:
-        commands.render(str(folder), config.data.classes, config.render, overwrite=True)
-
-    Steps(_rendered_record(out), settings).do("render", folder / SEQUENCE_FILE, render)
-    return str(folder)
-
-
-def _run_network(
-    config: SequentialConfig, network: str, root: str, run: Run, steps: Steps, device: str
-) -> dict[str, str]:
-    """All steps of one network; methods that do not suit it, and what they need."""
-    plan, maps, data = config.networks[network], config.maps, config.data
-    source = Source(root, tuple(data.classes), data.split_by, data.skip_missing)
-    recipe = replace(plan.recipe, device=device)
-    steps.do(
-        "train",
-        run.checkpoint,
-        lambda: commands.train(
-            run, source, plan.clip, network, plan.weights, plan.settings, recipe
-        ),
+def _render(config: SequentialConfig, folder: str, out: Path, device: str) -> None:
+    """Render the set, where that is not done."""
+    classes = config.data.classes
+    settings = {"classes": list(classes), **asdict(config.render)}
+    Steps(_rendered_record(out), STUDY_NAME, settings, device).do(
+        "render",
+        Path(folder, SEQUENCE_FILE),
+        lambda: commands.render(folder, classes, config.render, overwrite=True),
     )
-    steps.do("predict", run.predictions, lambda: commands.predict(run, source, "test", device))
-    methods, left_out = _suiting(config.methods, run)
-    steps.do(
-        "attribute",
-        run.attributions,
-        lambda: commands.attribute(run, source, methods, config.options(), maps.clips, device),
-    )
-    for unit in maps.steps:
-        steps.do(
-            f"evaluate {unit}", areas_file(run, unit), partial(_evaluate, config, run, unit, device)
-        )
-    steps.do(
-        "motion",
-        run.motion,
-        lambda: commands.motion(
-            run,
-            config.motion.flow,
-            config.motion.threshold,
-            maps.baseline,
-            maps.pictures,
-            config.seed,
-        ),
-    )
-    steps.do("report", run.report, lambda: commands.report(run, maps.pictures))
-    return left_out
 
 
 def _suiting(methods: Sequence[str], run: Run) -> tuple[list[str], dict[str, str]]:
     """The methods that suit the network of a run, and of the others what they need."""
-    model = commands.checkpoint_of(run).model
-    needs = {name: lacking(name, model) for name in methods}
+
+    def needs_of() -> dict[str, str | None]:
+        model = commands.checkpoint_of(run).model
+        return {name: lacking(name, model) for name in methods}
+
+    needs = by_first(needs_of)
     left_out = {name: need for name, need in needs.items() if need is not None}
     suiting = [name for name in methods if name not in left_out]
     if not suiting:
@@ -171,16 +229,8 @@ def _suiting(methods: Sequence[str], run: Run) -> tuple[list[str], dict[str, str
     return suiting, left_out
 
 
-def _evaluate(config: SequentialConfig, run: Run, unit: Unit, device: str) -> None:
-    """Measure by one unit, and keep the rows, which those of the next unit take the place of."""
-    maps = config.maps
-    commands.evaluate(run, config.metrics, unit, maps.steps[unit], maps.baseline, device)
-    with whole_file(areas_file(run, unit)) as path:
-        load_rows(run).to_csv(path, index=False)
-
-
 def _rows_of(run: Run, units: Iterable[str]) -> pd.DataFrame:
     parts = [accuracy_rows(pd.read_csv(run.predictions)), time_rows(load_explained(run))]
     parts.append(motion_rows(pd.read_csv(run.motion)))
-    parts += [area_rows(pd.read_csv(areas_file(run, unit)), unit) for unit in units]
+    parts += [area_rows(load_rows(by_unit(run, unit)), unit) for unit in units]
     return pd.concat(parts, ignore_index=True)

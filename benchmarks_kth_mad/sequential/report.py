@@ -12,7 +12,7 @@ from benchmarks_kth_mad.methods import above_zero
 from benchmarks_kth_mad.report.pictures import save_figure
 from benchmarks_kth_mad.sequential.claims import verdicts
 from benchmarks_kth_mad.sequential.config import SequentialConfig
-from benchmarks_kth_mad.sequential.experiment import Outcome, run_of
+from benchmarks_kth_mad.sequential.experiment import Outcome, by_unit, run_of
 from benchmarks_kth_mad.sequential.rows import (
     CORRELATION,
     ENERGY,
@@ -36,7 +36,8 @@ def write_study(out: Path, outcome: Outcome, config: SequentialConfig) -> str:
     """
     means = summary(outcome.rows, config.seed)
     found = verdict_table(verdicts(outcome.rows, list(config.networks), config.seed))
-    for name, table in (("summary.csv", means), ("verdicts.csv", found)):
+    tables = {"rows.csv": outcome.rows, "summary.csv": means, "verdicts.csv": found}
+    for name, table in tables.items():
         with whole_file(out / name) as path:
             table.to_csv(path, index=False)
     text = _report(means, found, outcome, config)
@@ -54,8 +55,8 @@ def _report(
         *_left_out(outcome),
         "## Accuracy",
         _markdown(accuracy_table(means)),
-        "## Where the evidence lies over time (a third by chance)",
-        _markdown(maps_table(means, [FIRST, LAST])),
+        "## Where the evidence lies over time",
+        _markdown(maps_table(means, [FIRST, LAST], beside_random=False)),
         f"## Whether it lies on what moves ({_by_chance(means)})",
         _markdown(maps_table(means, [ENERGY, CORRELATION])),
     ]
@@ -99,8 +100,7 @@ def _left_out(outcome: Outcome) -> list[str]:
         for network, methods in outcome.left_out.items()
         for method, need in methods.items()
     ]
-    if outcome.missing:
-        lines.append(f"- {outcome.missing} areas could not be measured and are left out.")
+    lines += [f"- {network}: {text}." for network, text in outcome.failed.items()]
     return ["\n".join(lines)] if lines else []
 
 
@@ -132,13 +132,19 @@ def _pictures(out: Path, config: SequentialConfig) -> str:
     lines = ["## Pictures", f"![share of the evidence in each frame]({OVER_TIME})"]
     for network in config.networks:
         run = run_of(out, network)
-        lines.append(f"{network}: [curves, movies and areas]({network}/{run.report.name})")
+        reports = {unit: by_unit(run, unit).report for unit in config.maps.steps}
+        links = [f"[by {unit}]({_from(out, file)})" for unit, file in reports.items()]
+        lines.append(f"{network}: curves and areas {', '.join(links)}")
         lines += [
-            f"![{network}: {file.stem}]({file.relative_to(out).as_posix()})"
+            f"![{network}: {file.stem}]({_from(out, file)})"
             for kind in ("time", "frames", "features")
             for file in sorted(run.pictures.glob(f"*_{kind}.png"))
         ]
     return "\n\n".join(lines) + "\n"
+
+
+def _from(out: Path, file: Path) -> str:
+    return file.relative_to(out).as_posix()
 
 
 def _markdown(table: pd.DataFrame) -> str:

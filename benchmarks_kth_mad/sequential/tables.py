@@ -54,19 +54,21 @@ def accuracy_table(means: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def maps_table(means: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
-    """Some measures of all maps: one row for each network and method, two columns for each measure."""
+def maps_table(
+    means: pd.DataFrame, measures: Sequence[str], beside_random: bool = True
+) -> pd.DataFrame:
+    """Some measures of all maps: one row for each network and method, a column for each measure.
+
+    With ``beside_random`` one more for each, which tells how far the map is above the random one.
+    """
     index = ["network", "method"]
     table = means.loc[means["measure"].isin(measures), index].drop_duplicates()
     for measure in measures:
         found = means[means["measure"] == measure]
         records = found.to_dict("records")
-        cells = found[index].assign(
-            **{
-                measure: [_in_words(one) for one in records],
-                f"{measure}, {ABOVE}": [_in_words(one, f"{ABOVE}, ") for one in records],
-            }
-        )
+        cells = found[index].assign(**{measure: [_in_words(one) for one in records]})
+        if beside_random:
+            cells[f"{measure}, {ABOVE}"] = [_in_words(one, f"{ABOVE}, ") for one in records]
         table = table.merge(cells, on=index, how="left")
     return table.fillna("")
 
