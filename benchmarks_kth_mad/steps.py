@@ -39,6 +39,9 @@ class Steps:
 
         def read() -> list[str]:
             check_ours(folder, command)
+            done = self._read()
+            if not done:  # a config that nothing has come of binds nobody
+                conditions.path.unlink(missing_ok=True)
             conditions.agree_or_keep(
                 json.loads(json.dumps(config, default=str)), made_by(device, 1)
             )

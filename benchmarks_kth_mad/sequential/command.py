@@ -3,21 +3,21 @@
 import argparse
 from pathlib import Path
 
+from benchmarks_kth_mad.option_groups import add_resuming
 from benchmarks_kth_mad.study_options import add_study, changes_of
 
 
 def add_sequential(parser: argparse.ArgumentParser) -> None:
     """Which study, on which videos."""
     parser.add_argument("--root", help="folder of KTH's videos; rendered where not given")
-    parser.add_argument(
-        "--fresh", action="store_true", help="start over, where the folder holds finished steps"
-    )
     add_study(parser, "sequential", "maps.clips=4 methods=[gradient,random]")
+    add_resuming(parser)
 
 
 def run_command(options: argparse.Namespace) -> None:
     """Run study B; print its tables and verdicts, keep a run of each network and the pictures."""
     from benchmarks_kth_mad.errors import ClipsFailed
+    from benchmarks_kth_mad.evaluation.machine import Machine
     from benchmarks_kth_mad.files import make_folder
     from benchmarks_kth_mad.sequential.config import load_config
     from benchmarks_kth_mad.sequential.experiment import run_study, start_over
@@ -28,11 +28,11 @@ def run_command(options: argparse.Namespace) -> None:
     config = load_config(options.config, changes_of(options, "seed"))
     if options.networks is not None:
         config = config.of_networks(options.networks)
-    out, device = Path(options.out), resolve_device(options.device)
+    out, machine = Path(options.out), Machine(resolve_device(options.device), options.precision)
     make_folder(out)
     if options.fresh:
         by_first(lambda: start_over(config, out))
-    outcome = run_study(config, options.root, out, device)
+    outcome = run_study(config, options.root, out, machine)
     text = by_first(lambda: write_study(out, outcome, config))
     where = f"runs, rows, tables and pictures in {out}, to be read from report.md"
     by_first(lambda: print(f"\n{text}\n{where}"))

@@ -12,6 +12,7 @@ from benchmarks_kth_mad import commands
 from benchmarks_kth_mad.data.kth_index import SEQUENCE_FILE
 from benchmarks_kth_mad.errors import BenchmarkError, ClipsFailed
 from benchmarks_kth_mad.evaluation import Unit, load_explained, load_rows
+from benchmarks_kth_mad.evaluation.machine import Machine
 from benchmarks_kth_mad.methods import lacking
 from benchmarks_kth_mad.runs import Run, Source
 from benchmarks_kth_mad.sequential.config import STUDY_NAME, SequentialConfig
@@ -44,7 +45,7 @@ class NetworkRun:
         run: its files.
         source: its clips.
         steps: what is done.
-        device: ``"cpu"`` or ``"cuda"``.
+        machine: on what, and how precisely.
         failed: what was said of clips that failed.
     """
 
@@ -53,13 +54,13 @@ class NetworkRun:
     run: Run
     source: Source
     steps: Steps
-    device: str
+    machine: Machine
     failed: list[str] = field(default_factory=list)
 
     def learn(self) -> None:
         """Train, and classify the test split."""
         run, plan = self.run, self.config.networks[self.network]
-        recipe = replace(plan.recipe, device=self.device)
+        recipe = replace(plan.recipe, device=self.machine.device)
         self.steps.do(
             "train",
             run.manifest,
@@ -71,7 +72,7 @@ class NetworkRun:
         self.steps.do(
             "predict",
             run.predictions,
-            lambda: commands.predict(run, self.source, "test", self.device),
+            lambda: commands.predict(run, self.source, "test", self.machine.device),
         )
 
     def explain(self, methods: Sequence[str]) -> None:
@@ -79,7 +80,13 @@ class NetworkRun:
         config, maps = self.config, self.config.maps
         self._as_far_as_it_goes(
             lambda: commands.attribute(
-                self.run, self.source, methods, config.options(), maps.clips, self.device
+                self.run,
+                self.source,
+                methods,
+                config.options(),
+                maps.clips,
+                self.machine.device,
+                self.machine.precision,
             )
         )
         for unit, n_steps in maps.steps.items():
@@ -107,7 +114,13 @@ class NetworkRun:
         run = by_unit(self.run, unit)
         self._as_far_as_it_goes(
             lambda: commands.evaluate(
-                run, self.config.metrics, unit, n_steps, self.config.maps.baseline, self.device
+                run,
+                self.config.metrics,
+                unit,
+                n_steps,
+                self.config.maps.baseline,
+                self.machine.device,
+                self.machine.precision,
             )
         )
 
@@ -150,14 +163,14 @@ def start_over(config: SequentialConfig, out: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def run_study(config: SequentialConfig, root: str | None, out: Path, device: str) -> Outcome:
+def run_study(config: SequentialConfig, root: str | None, out: Path, machine: Machine) -> Outcome:
     """Train, explain and measure every network, as far as that is not done.
 
     Args:
         config: what to do.
         root: folder of the data set, in KTH's layout; rendered into ``out`` where None.
         out: folder for the runs.
-        device: ``"cpu"`` or ``"cuda"``.
+        machine: on what, and how precisely.
 
     Raises:
         BenchmarkError: the folder holds a run by another config, or what the run commands refuse.
@@ -165,12 +178,14 @@ def run_study(config: SequentialConfig, root: str | None, out: Path, device: str
     data = config.data
     folder = str(out / "rendered") if root is None else root
     source = Source(folder, tuple(data.classes), data.split_by, data.skip_missing)
+    if root is not None:
+        by_first(lambda: _check_readable(source, config))
     runs = [
-        NetworkRun(config, network, run_of(out, network), source, steps, device)
-        for network, steps in _steps(config, root, out, device).items()
+        NetworkRun(config, network, run_of(out, network), source, steps, machine)
+        for network, steps in _steps(config, root, out, machine.device).items()
     ]
     if root is None:
-        _render(config, folder, out, device)
+        _render(config, folder, out, machine.device)
     rows, left_out = [], {}
     for number, one in enumerate(runs, start=1):
         title = f"\n{one.network} ({number} of {len(runs)})"
@@ -195,6 +210,12 @@ def _steps(config: SequentialConfig, root: str | None, out: Path, device: str) -
         )
         for network in config.networks
     }
+
+
+def _check_readable(source: Source, config: SequentialConfig) -> None:
+    """Raise BenchmarkError where there is no such set, before anything is written."""
+    for plan in config.networks.values():
+        source.dataset("test", plan.clip)
 
 
 def _rendered_record(out: Path) -> Path:
