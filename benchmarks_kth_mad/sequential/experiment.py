@@ -95,7 +95,7 @@ class NetworkRun:
     def show(self) -> None:
         """Compare with optical flow, draw, write the report of the run."""
         run, maps, motion = self.run, self.config.maps, self.config.motion
-        self.steps.do(
+        self._unless_clips_failed(
             "motion",
             run.motion,
             lambda: commands.motion(
@@ -128,7 +128,9 @@ class NetworkRun:
         """The report of one unit; movies are the same for all, and so drawn for the last."""
         run, maps = by_unit(self.run, unit), self.config.maps
         n_pictures = maps.pictures if unit == list(maps.steps)[-1] else 0
-        self.steps.do(f"report {unit}", run.report, lambda: commands.report(run, n_pictures))
+        self._unless_clips_failed(
+            f"report {unit}", run.report, lambda: commands.report(run, n_pictures)
+        )
 
     def _as_far_as_it_goes(self, work: Callable[[], None]) -> None:
         """A clip that fails is left out, and named at the end."""
@@ -136,6 +138,13 @@ class NetworkRun:
             work()
         except ClipsFailed as error:
             self.failed.append(str(error))
+
+    def _unless_clips_failed(self, name: str, leaves: Path, work: Callable[[], None]) -> None:
+        """A step over all clips; those that failed are tried again next time, and then it is too."""
+        if by_first(lambda: bool(self.failed)):
+            by_first(work)
+        else:
+            self.steps.do(name, leaves, work)
 
 
 def run_of(out: Path, network: str) -> Run:

@@ -1,8 +1,10 @@
 """Study B: its numbers where the answer is known, and the command as a user types it."""
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -10,8 +12,9 @@ import torch
 
 from benchmarks_kth_mad import commands
 from benchmarks_kth_mad.claims import verdict_table
+from benchmarks_kth_mad.cli import main
 from benchmarks_kth_mad.config_files import presets
-from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.errors import BenchmarkError, ClipsFailed
 from benchmarks_kth_mad.evaluation import Explained
 from benchmarks_kth_mad.multispectral.config import load_config as load_other
 from benchmarks_kth_mad.sequential.claims import above_random, verdicts
@@ -283,6 +286,37 @@ def test_what_is_done_is_not_repeated(
     assert kept() == before
     assert times == {file: file.stat().st_mtime_ns for file in out.glob("*/checkpoint.pt")}
     assert second[second.index("# running") :] == first[first.index("# running") :]
+
+
+def test_clips_that_fail_are_named_and_what_is_told_of_all_is_told_anew(
+    study: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = shutil.copytree(study[0], tmp_path / "out")
+    attribute, told = commands.attribute, []
+
+    def some_fail(*asked: Any) -> None:
+        attribute(*asked)
+        raise ClipsFailed("1 of 4 clips failed")
+
+    for name in ("motion", "report"):
+        monkeypatch.setattr(commands, name, lambda *_, name=name: told.append(name))
+    asked = [
+        "sequential",
+        "--networks",
+        PLAIN,
+        "--device",
+        "cpu",
+        "--out",
+        str(out),
+        "--set",
+        *TINY,
+    ]
+    assert main(asked) == 0
+    assert told == []
+    monkeypatch.setattr(commands, "attribute", some_fail)
+    assert main(asked) == 3
+    assert told == ["motion", "report", "report"]
+    assert f"- {PLAIN}: 1 of 4 clips failed." in (out / "report.md").read_text()
 
 
 def test_another_config_is_refused_and_its_difference_named(
