@@ -34,6 +34,7 @@ from benchmarks_kth_mad.rendering.acting import RenderSettings
 from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.rendering.thermal import MADSettings
 from benchmarks_kth_mad.runs import Run
+from benchmarks_kth_mad.sequential import command as sequential
 from benchmarks_kth_mad.together import Place, first_to_tell, launched
 from benchmarks_kth_mad.training import resolve_device
 
@@ -259,7 +260,7 @@ def _boxes(options: argparse.Namespace) -> None:
     )
 
 
-SEVERAL = ("train", "attribute", "evaluate")
+SEVERAL = ("train", "attribute", "evaluate", "sequential")
 """Commands that share their work among the processes that torchrun or Slurm start."""
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
@@ -276,6 +277,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "speed": _speed,
     "convergence": _convergence,
     "multispectral": multispectral.run_command,
+    "sequential": sequential.run_command,
     "boxes": _boxes,
     "checks": checks.run_command,
     "cards": cards.run_command,

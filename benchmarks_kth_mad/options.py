@@ -36,6 +36,7 @@ from benchmarks_kth_mad.places import FLOWS
 from benchmarks_kth_mad.planning.command import add_dry_run, add_plan
 from benchmarks_kth_mad.planted.command import add_planted
 from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
+from benchmarks_kth_mad.sequential.command import add_sequential
 from benchmarks_kth_mad.versions import SCRIPT, versions
 
 
@@ -183,6 +184,9 @@ def build_parser() -> argparse.ArgumentParser:
         add(
             "multispectral", "repeat study A: networks trained on infrared, visible or both spectra"
         )
+    )
+    add_sequential(
+        add("sequential", "repeat study B: when a recurrent network sees, and what moves there")
     )
     add_planted(
         add("planted", "train on clips that name their class, and see which methods find the text")

@@ -12,15 +12,12 @@ from benchmarks_kth_mad.data.masks import MaskKind
 from benchmarks_kth_mad.data.sets import ActionSet, check_inputs
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import to_device
-from benchmarks_kth_mad.methods import METHODS, Clips, Options, attribute
+from benchmarks_kth_mad.methods import Clips, Options, attribute
 from benchmarks_kth_mad.models import Checkpoint, VideoClassifier
 from captum_video.metrics import join_clips
-from captum_video.nn import FrameWise, InputCellAttentionLSTM
 
 RANDOM = "random"
 _BATCH = 8
-_RECURRENT = ("tsr",)
-_ATTENTIVE = ("input_cell",)
 
 
 @dataclass(frozen=True)
@@ -94,13 +91,6 @@ class Answer:
     def first(self, count: int) -> "Answer":
         """Of the first so many clips."""
         return replace(self, maps=tuple(one[:count] for one in self.maps))
-
-
-def applicable_methods(model: VideoClassifier) -> list[str]:
-    """The methods that suit a network: some are for networks that read frame by frame."""
-    has_cell = any(isinstance(module, InputCellAttentionLSTM) for module in model.modules())
-    barred = () if isinstance(model, FrameWise) else _RECURRENT
-    return [name for name in METHODS if name not in (*barred, *(() if has_cell else _ATTENTIVE))]
 
 
 def ask(bench: Bench, method: str) -> list[Answer]:

@@ -16,7 +16,6 @@ from benchmarks_kth_mad.checks.bench import (
     Answer,
     Bench,
     Settings,
-    applicable_methods,
     ask,
     bench_of,
     joined_bench,
@@ -26,6 +25,7 @@ from benchmarks_kth_mad.checks.planted import planted_rows
 from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.data.sets import ActionSet
 from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.methods import applicable_methods
 from benchmarks_kth_mad.models import Checkpoint
 
 Result = TypeVar("Result")

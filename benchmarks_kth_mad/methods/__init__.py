@@ -18,6 +18,7 @@ from benchmarks_kth_mad.methods.by_hiding import (
 from benchmarks_kth_mad.methods.by_layer import gradcam, last_spatiotemporal_layer, sidu
 from benchmarks_kth_mad.methods.options import BASELINES, COMPAT, Clips, Method, Options
 from benchmarks_kth_mad.models import VideoClassifier
+from captum_video.nn import FrameWise, InputCellAttentionLSTM
 
 __all__ = [
     "BASELINES",
@@ -28,7 +29,9 @@ __all__ = [
     "Method",
     "Options",
     "above_zero",
+    "applicable_methods",
     "attribute",
+    "lacking",
     "last_spatiotemporal_layer",
     "rise_grid",
 ]
@@ -48,7 +51,27 @@ METHODS: dict[str, Method] = {
     "random": random_map,
 }
 NO_NATURAL_ZERO = ("rise", "sidu", "random")
+NEEDS: dict[str, tuple[str, type]] = {
+    "tsr": ("a network that reads frame by frame", FrameWise),
+    "input_cell": ("input-cell attention", InputCellAttentionLSTM),
+}
+"""What a method needs of a network, in words, and the module that is it."""
 DEFAULT_METHODS = ("gradcam", "occlusion", "rise", "random")
+
+
+def lacking(name: str, model: VideoClassifier) -> str | None:
+    """What the method of this name needs and the network has not; None where it suits.
+
+    Temporal Saliency Rescaling of a network that reads all frames at once would take a pass of it
+    for each tile.
+    """
+    need, kind = NEEDS.get(name, ("", VideoClassifier))
+    return None if any(isinstance(module, kind) for module in model.modules()) else need
+
+
+def applicable_methods(model: VideoClassifier) -> list[str]:
+    """The methods that suit a network: some are for networks that read frame by frame."""
+    return [name for name in METHODS if lacking(name, model) is None]
 
 
 def attribute(

@@ -1,15 +1,14 @@
 """The study's claim as paired comparisons: is training on both spectra better than on one?"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks_kth_mad.intervals import Interval, bootstrap_mean, in_words
+from benchmarks_kth_mad.claims import Verdict, paired_difference
 from benchmarks_kth_mad.multispectral.config import StudyConfig
 from benchmarks_kth_mad.multispectral.experiment import CELL, PAIRED
 from benchmarks_kth_mad.multispectral.rows import ACTOR, HALF
-from benchmarks_kth_mad.multispectral.tables import ACCURACY, by_person
+from benchmarks_kth_mad.multispectral.tables import ACCURACY
 
 POOLED = "IRTV"
 CLAIMS = {
@@ -22,39 +21,8 @@ CLAIMS = {
 """What each measure would have to show, and in which direction."""
 RANDOM = "random"
 PLAYED = ("insertion", "deletion")
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One comparison over the same scenes.
-
-    Attributes:
-        network: that was trained in two ways.
-        claim: what the first of them is said to be better at.
-        first: what it was trained on.
-        second: what it is compared with.
-        tested_on: where both were tested.
-        difference: first less second, with its 95 % bootstrap interval over persons.
-        persons: how many.
-        direction: 1 where the claim is that the difference is above 0, -1 below.
-    """
-
-    network: str
-    claim: str
-    first: str
-    second: str
-    tested_on: str
-    difference: Interval
-    persons: int
-    direction: int
-
-    @property
-    def outcome(self) -> str:
-        """``"supported"``, ``"contradicted"``, or ``"undecided"`` where the interval holds 0."""
-        low, high = sorted(self.direction * bound for bound in self.difference[1:])
-        if self.persons < 2 or low <= 0 <= high:
-            return "undecided"
-        return "supported" if low > 0 else "contradicted"
+PAIR = ("scene", "method")
+SENTENCE = "training on {first} {claim} than on {second}"
 
 
 def verdicts(rows: pd.DataFrame, config: StudyConfig, seed: int = 0) -> list[Verdict]:
@@ -77,23 +45,6 @@ def verdicts(rows: pd.DataFrame, config: StudyConfig, seed: int = 0) -> list[Ver
     ]
 
 
-def verdict_table(found: list[Verdict]) -> pd.DataFrame:
-    """One row per comparison."""
-    return pd.DataFrame(
-        [
-            {
-                "network": one.network,
-                "claim": f"training on {one.first} {one.claim} than on {one.second}",
-                "tested on": one.tested_on,
-                "difference": in_words(one.difference, one.persons, signed=True),
-                "persons": one.persons,
-                "verdict": one.outcome,
-            }
-            for one in found
-        ]
-    )
-
-
 def _above_random(rows: pd.DataFrame) -> pd.DataFrame:
     """All rows but those of random maps, whose areas are taken from the others'."""
     played, is_random = rows["measure"].isin(PLAYED), rows["method"] == RANDOM
@@ -113,7 +64,7 @@ def _pooled_against_single(
             here = own[(own["measure"] == measure) & (own["tested on"] == spectrum)]
             first, second = (here[here["trained on"] == name] for name in (POOLED, spectrum))
             if len(first) and len(second):
-                difference, persons = _difference(first, second, seed)
+                difference, persons = paired_difference(first, second, PAIR, seed)
                 yield Verdict(
                     network, claim, POOLED, spectrum, spectrum, difference, persons, direction
                 )
@@ -129,7 +80,7 @@ def _fused_against_pooled(
         for spectrum in config.tested_on:
             single = pooled[pooled["tested on"] == spectrum]
             if len(fused) and len(single):
-                difference, persons = _difference(fused, single, seed)
+                difference, persons = paired_difference(fused, single, PAIR, seed)
                 yield Verdict(
                     network,
                     CLAIMS[ACCURACY][0],
@@ -140,12 +91,3 @@ def _fused_against_pooled(
                     persons,
                     1,
                 )
-
-
-def _difference(first: pd.DataFrame, second: pd.DataFrame, seed: int) -> tuple[Interval, int]:
-    """First less second, scene by scene and method by method, then over persons."""
-    key = ["scene", "person", "method"]
-    paired = first.merge(second, on=key, suffixes=("", " of second"), validate="one_to_one")
-    paired = paired.assign(value=paired["value"] - paired["value of second"])
-    means = by_person(paired)
-    return bootstrap_mean(means, seed=seed), len(means)

@@ -5,10 +5,11 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from benchmarks_kth_mad.claims import verdict_table
 from benchmarks_kth_mad.evaluation import Explained
 from benchmarks_kth_mad.files import whole_file
 from benchmarks_kth_mad.methods import above_zero
-from benchmarks_kth_mad.multispectral.claims import verdict_table, verdicts
+from benchmarks_kth_mad.multispectral.claims import SENTENCE, verdicts
 from benchmarks_kth_mad.multispectral.config import StudyConfig
 from benchmarks_kth_mad.multispectral.experiment import PAIRED, Outcome
 from benchmarks_kth_mad.multispectral.tables import (
@@ -30,7 +31,7 @@ def write_study(out: Path, outcome: Outcome, config: StudyConfig) -> str:
         The report as Markdown.
     """
     means = summary(outcome.rows, config.seed)
-    found = verdict_table(verdicts(outcome.rows, config, config.seed))
+    found = verdict_table(verdicts(outcome.rows, config, config.seed), SENTENCE, "tested on")
     for name, table in (("summary.csv", means), ("verdicts.csv", found)):
         with whole_file(out / name) as path:
             table.to_csv(path, index=False)

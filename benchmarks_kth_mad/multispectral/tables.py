@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from benchmarks_kth_mad.claims import by_person
 from benchmarks_kth_mad.intervals import Interval, bootstrap_mean, in_words
 from benchmarks_kth_mad.multispectral.experiment import CELL, PAIRED
 from benchmarks_kth_mad.multispectral.rows import ACTOR, HALF
@@ -9,11 +10,6 @@ from benchmarks_kth_mad.multispectral.rows import ACTOR, HALF
 ACCURACY = "accuracy"
 MAP_MEASURES = {"insertion": "higher", "deletion": "lower", ACTOR: "higher", HALF: "lower"}
 """Measures of maps, and which way is better; of the last, which way is more focused."""
-
-
-def by_person(rows: pd.DataFrame, *keys: str) -> pd.Series:
-    """Mean value of each person, who is the unit that intervals are taken over."""
-    return rows.groupby([*keys, "person"], sort=False)["value"].mean()
 
 
 def summary(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:

@@ -16,10 +16,12 @@ from benchmarks_kth_mad.multispectral.config import StudyConfig
 from benchmarks_kth_mad.option_groups import add_attribution, add_clip, add_metrics, whole_number
 from benchmarks_kth_mad.planning.cost import Subject
 from benchmarks_kth_mad.planning.kept import kept_maps, kept_rows, maps_there
+from benchmarks_kth_mad.planning.of_multispectral import study_plan
 from benchmarks_kth_mad.planning.of_run import attribution_plan, evaluation_plan
-from benchmarks_kth_mad.planning.of_study import study_plan
+from benchmarks_kth_mad.planning.of_sequential import sequential_plan
 from benchmarks_kth_mad.planning.plan import Devices, Plan, plan_text
 from benchmarks_kth_mad.runs import Run, Source
+from benchmarks_kth_mad.sequential.config import SequentialConfig
 
 
 def add_dry_run(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +43,6 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_devices(parser: argparse.ArgumentParser, when: str) -> None:
-
     parser.add_argument(
         "--rate",
         type=_rate,
@@ -99,6 +100,11 @@ def plan_study(options: argparse.Namespace, config: StudyConfig) -> None:
     _say(options, study_plan(config, options.root, Path(options.out)))
 
 
+def plan_sequential(options: argparse.Namespace, config: SequentialConfig) -> None:
+    """Say what ``sequential`` would take from the beginning."""
+    _say(options, sequential_plan(config, options.root))
+
+
 def run_command(options: argparse.Namespace) -> None:
     """Say what ``attribute`` and ``evaluate`` would take of a network that is only named."""
     clip = ClipShape(**{one.name: getattr(options, one.name) for one in fields(ClipShape)})
@@ -116,8 +122,6 @@ def _played(options: argparse.Namespace) -> Played:
 
 
 def _say(options: argparse.Namespace, plan: Plan) -> None:
-
-    assert isinstance(plan, Plan)
     rates = options.rate or []
     if len(rates) > 2:
         raise BenchmarkError(

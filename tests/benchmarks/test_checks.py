@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks_kth_mad.checks.bench import Answer, Bench, Settings, applicable_methods
+from benchmarks_kth_mad.checks.bench import Answer, Bench, Settings
 from benchmarks_kth_mad.checks.catalogue import CHECKS, KINDS
 from benchmarks_kth_mad.checks.costs import PLAIN, HeldBytes, cost_table, counted_passes
 from benchmarks_kth_mad.checks.experiment import COLUMNS, Plan
@@ -20,7 +20,7 @@ from benchmarks_kth_mad.checks.verdicts import reliability_table, summary
 from benchmarks_kth_mad.choice import by_turns
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.intervals import bootstrap_difference, bootstrap_mean
-from benchmarks_kth_mad.methods import METHODS, Options
+from benchmarks_kth_mad.methods import METHODS, Options, applicable_methods
 from benchmarks_kth_mad.models import build_model
 from tests.toy_models import TinyNet3D, frame_wise
 

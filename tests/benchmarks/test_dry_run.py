@@ -1,5 +1,7 @@
 """A dry run says what a command would do, by what is there, and leaves everything as it was."""
 
+import re
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
 
@@ -12,12 +14,14 @@ from benchmarks_kth_mad.evaluation.measuring import Played
 from benchmarks_kth_mad.methods import METHODS, Options
 from benchmarks_kth_mad.multispectral.config import load_config
 from benchmarks_kth_mad.planning.cost import Cost, Subject
+from benchmarks_kth_mad.planning.of_multispectral import study_plan
 from benchmarks_kth_mad.planning.of_run import attribution_plan, evaluation_plan
-from benchmarks_kth_mad.planning.of_study import study_plan
+from benchmarks_kth_mad.planning.of_sequential import clips_in as clips_in_sequential
 from benchmarks_kth_mad.planning.plan import Devices, Part, Plan, plan_table, plan_text
 from benchmarks_kth_mad.planning.sizes import clip_bytes, in_words, map_bytes, row_bytes
 from benchmarks_kth_mad.rendering.render_mad import render_mad
 from benchmarks_kth_mad.rendering.thermal import MADSettings
+from benchmarks_kth_mad.sequential.config import load_config as load_sequential
 
 CLIP = ClipShape(frames=8, height=24, width=32, channels=1)
 
@@ -184,3 +188,28 @@ def test_rates_are_measured_of_each_batch(command):
     batches = [line.split("|")[2].strip() for line in said.splitlines() if "r3d_small" in line]
     assert batches == ["1", "2"]
     assert all(float(rate) != 0 for rate in rows_of(said)["r3d_small_early"][1:])
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("split_by", ["person", "sequence"])
+def test_a_set_to_be_rendered_has_as_many_clips_as_are_planned(
+    rendered: Path, split: str, split_by: str
+) -> None:
+    data = {"classes": ["handwaving", "walking"], "split_by": split_by}
+    changes = {"data": data, "render": {"persons": 3, "sequences": 4}}
+    config = load_sequential("sequential_small", changes)
+    plan = next(iter(config.networks.values()))
+    planned = clips_in_sequential(config, plan, None, split)
+    assert planned == clips_in_sequential(config, plan, str(rendered), split) > 0
+
+
+def test_study_b_is_planned_and_nothing_written(
+    command: Callable[..., str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    said = command("sequential", "--dry-run", "--out", out, "--rate", 10, 5, "--shards", 2)
+    assert not out.exists()
+    for text in ("cnn_lstm_small", "cnn_lstm_small_attention", "training", "tsr", "hours"):
+        assert text in said
+    networks = set(re.findall(r"^\| (\w+) +\| input_cell ", said, re.MULTILINE))
+    assert networks == {"cnn_lstm_small_attention"}

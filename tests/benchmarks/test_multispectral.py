@@ -8,12 +8,14 @@ import pytest
 import torch
 import yaml
 
+from benchmarks_kth_mad.claims import verdict_table
 from benchmarks_kth_mad.cli import main
+from benchmarks_kth_mad.config_files import presets
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import Explained
 from benchmarks_kth_mad.multispectral import experiment
-from benchmarks_kth_mad.multispectral.claims import verdict_table, verdicts
-from benchmarks_kth_mad.multispectral.config import StudyConfig, load_config, presets
+from benchmarks_kth_mad.multispectral.claims import verdicts
+from benchmarks_kth_mad.multispectral.config import StudyConfig, load_config
 from benchmarks_kth_mad.multispectral.experiment import trainings_of
 from benchmarks_kth_mad.multispectral.rows import ACTOR, HALF, focus_rows, one_of_each
 from benchmarks_kth_mad.multispectral.tables import accuracy_table, maps_table, summary
@@ -92,7 +94,7 @@ def test_verdicts_follow_the_direction_of_the_claim(
 
     rows = rows_of({("IRTV", "TV"): about(pooled), ("TV", "TV"): about(single)}, measure)
     (found,) = verdicts(rows, config)
-    assert (found.first, found.second, found.tested_on, found.persons) == ("IRTV", "TV", "TV", 3)
+    assert (found.first, found.second, found.on, found.persons) == ("IRTV", "TV", "TV", 3)
     assert found.difference.mean == pytest.approx(pooled - single)
     assert found.outcome == outcome
     assert verdict_table([found])["verdict"].tolist() == [outcome]
@@ -191,7 +193,7 @@ def test_focus_of_maps_whose_answer_is_known() -> None:
 
 
 def test_presets_can_be_read_and_say_what_they_do() -> None:
-    assert presets() == ["multispectral", "multispectral_small"]
+    assert presets("multispectral") == ["multispectral", "multispectral_small"]
     full = load_config("multispectral")
     assert set(full.networks) == {"r3d_18", "pan_lite"}
     assert full.networks["pan_lite"].clip.segments == 8

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks_kth_mad.config_files import NetworkPlan
 from benchmarks_kth_mad.data.mad import MAD
 from benchmarks_kth_mad.evaluation.measuring import Played
 from benchmarks_kth_mad.multispectral.cells import KeptCells
-from benchmarks_kth_mad.multispectral.config import NetworkPlan, StudyConfig
+from benchmarks_kth_mad.multispectral.config import StudyConfig
 from benchmarks_kth_mad.multispectral.experiment import CELLS, PAIRED, Training, trainings_of
 from benchmarks_kth_mad.planning.cost import Cost, Subject
 from benchmarks_kth_mad.planning.of_run import attribution_plan, evaluation_plan
