@@ -13,6 +13,7 @@ class Asked(NamedTuple):
     method: str
     path: str
     range: str | None
+    if_range: str | None
 
 
 @dataclass
@@ -25,6 +26,7 @@ class Behaviour:
     files: dict[str, bytes] = field(default_factory=dict)
     ranges: bool = True
     validator: str | None = "ETag"
+    weak: bool = False
     cuts: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     content_range: str | None = None
@@ -73,7 +75,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: bool) -> None:
         now, name = self.now, self.path.lstrip("/")
-        now.log.append(Asked(self.command, name, self.headers.get("Range")))
+        now.log.append(
+            Asked(self.command, name, self.headers.get("Range"), self.headers.get("If-Range"))
+        )
         if name in now.redirects:
             self._head(302, {"Location": now.redirects[name], "Content-Length": "0"})
         elif now.statuses:
@@ -89,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = str(len(part)) if now.length == "true" else now.length
         headers = {} if length is None else {"Content-Length": length}
         if now.validator:
-            headers[now.validator] = _tag(data)
+            headers[now.validator] = ("W/" if now.weak else "") + _tag(data)
         if first and first >= len(data):
             self._head(416, {"Content-Range": f"bytes */{len(data)}"})
             return
@@ -102,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         if now.stop_at is not None:
             self.wfile.write(part[: now.stop_at])
             now.stopped.set()
-            now.go_on.wait(60)
+            now.go_on.wait(180)
         else:
             self.wfile.write(part[: now.cuts.pop(0)] if now.cuts else part)
 

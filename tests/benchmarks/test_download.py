@@ -93,7 +93,15 @@ def test_our_reader_reads_what_was_fetched(root: Path, server: Loopback, tmp_pat
     assert np.array_equal((clips[1]["clip"][0] * 255).round().byte().numpy(), frames[3:])
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"shorter")])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        Path.unlink,
+        lambda path: path.write_bytes(b"shorter"),
+        lambda path: path.write_bytes(VIDEOS[SECOND][::-1]),
+    ],
+    ids=["gone", "shorter", "other"],
+)
 def test_what_was_damaged_since_is_fetched_again(
     root: Path, server: Loopback, damage: Callable[[Path], object]
 ) -> None:

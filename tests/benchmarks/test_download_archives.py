@@ -95,6 +95,10 @@ MALICIOUS = {
     "shorter": (forged(WALKING, *SIZE, 3001), "has fewer bytes than the 3,001"),
     "sum": (forged(WALKING, *SUM, 0, 1), "Bad CRC-32"),
     "overlap": (forged(WALKING, *OFFSET, 0, 1), "overlap"),
+    "before-the-beginning": (
+        WALKING[:-6] + struct.pack("<I", WALKING.index(b"PK\x01\x02") + 5) + WALKING[-2:],
+        "not a zip that can be read",
+    ),
     "cut": (WALKING[:-1], "not a zip that can be read"),
     "no-zip": (b"<html>", "not a zip that can be read"),
     "nothing": (b"", "not a zip that can be read"),

@@ -81,6 +81,14 @@ def test_a_file_that_changed_on_the_server_is_begun_anew(
     assert partial.read_bytes() == WALKING
 
 
+def test_a_tag_that_outlives_changes_is_not_asked_by(server: Loopback, tmp_path: Path) -> None:
+    now = server.serve(FILES, cuts=[100], weak=True)
+    partial = tmp_path / "walking.zip.partial"
+    fetch(f"{server.url}/walking.zip", partial, QUICK)
+    assert [(one.range, one.if_range) for one in now.log] == [(None, None), ("bytes=100-", None)]
+    assert partial.read_bytes() == WALKING
+
+
 def test_a_shorter_file_on_the_server_is_begun_anew(server: Loopback, tmp_path: Path) -> None:
     server.serve({"walking.zip": WALKING * 2}, cuts=[len(WALKING) + 5], validator=None)
     partial = tmp_path / "walking.zip.partial"
