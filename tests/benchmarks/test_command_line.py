@@ -10,7 +10,7 @@ from benchmarks_kth_mad import options
 from benchmarks_kth_mad.cli import COMMANDS, main
 from benchmarks_kth_mad.versions import SCRIPT, versions
 
-COMPUTE_NOTHING = {"render", "cards", "completion", "download"}
+COMPUTE_NOTHING = {"cards", "completion", "download", "plan", "render"}
 NOTHING_RANDOM = {"completion", "download"}
 PARSER = options.build_parser()
 (PARSERS,) = (one.choices for one in PARSER._actions if isinstance(one, argparse._SubParsersAction))
