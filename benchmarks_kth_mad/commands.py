@@ -120,7 +120,7 @@ def attribute(
     dataset = source.dataset("test", checkpoint.clip)
     chosen = spread_over_classes(dataset, n_clips)
     explained = explain(checkpoint, dataset, methods, options, chosen, device)
-    run.drop(run.rows, run.curves, run.motion, run.report)
+    run.drop(run.rows, run.curves, run.motion, *run.reports)
     save_explained(run, explained)
     print(f"explained {len(explained.names)} clips by {', '.join(methods)}: {run.attributions}")
 
@@ -133,25 +133,41 @@ def evaluate(
     rows, curves = measure(
         checkpoint, load_explained(run), metrics, unit, n_steps, baseline, device
     )
-    run.drop(run.rows, run.report)
+    run.drop(run.rows, *run.reports)
     save_curves(run, curves)
     with whole_file(run.rows) as path:
         rows.to_csv(path, index=False)
     print(f"measured {len(rows)} areas: {run.rows}")
 
 
-def report(run: Run, n_pictures: int) -> None:
-    """Print the table, draw the pictures, write the report."""
-    from benchmarks_kth_mad.report import draw, summary, write_report
+def report(run: Run, n_pictures: int, n_html_clips: int = 4, seed: int = 0) -> None:
+    """Print the tables, draw the pictures, write the report and its page."""
+    from benchmarks_kth_mad.report import (
+        comparison_table,
+        comparisons,
+        draw,
+        mean_areas,
+        summary,
+        with_persons,
+        write_page,
+        write_report,
+        write_tables,
+    )
     from benchmarks_kth_mad.report.tables import as_text
 
     manifest = run.load_manifest()
-    explained, curves, rows = load_explained(run), load_curves(run), load_rows(run)
-    table = summary(rows)
+    explained, curves = load_explained(run), load_curves(run)
+    rows = with_persons(load_rows(run), explained)
+    means, compared = mean_areas(rows, seed), comparisons(rows, seed)
     unit = str(rows["unit"].iloc[0])
     names = draw(run, explained, curves, manifest.source.classes, unit, n_pictures)
-    write_report(run, manifest, rows, table, names)
-    print(f"\n{as_text(table)}\n\n{manifest.claim}\n\nreport    {run.report}")
+    write_tables(run, means, compared)
+    write_report(run, manifest, rows, compared, names, seed)
+    write_page(run, manifest, explained, rows, curves, means, compared, n_html_clips)
+    print(f"\n{as_text(summary(rows, seed))}\n")
+    if not compared.empty:
+        print(f"{as_text(comparison_table(compared))}\n")
+    print(f"{manifest.claim}\n\nreport    {run.report}\npage      {run.page}")
     for name in names:
         print(f"picture   {run.pictures / name}")
 
@@ -189,7 +205,7 @@ def _keep(run: Run, checkpoint: Checkpoint, manifest: Manifest) -> None:
         run.rows,
         run.curves,
         run.motion,
-        run.report,
+        *run.reports,
     )
     save_checkpoint(run.checkpoint, checkpoint)
     run.save_manifest(manifest)

@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from benchmarks_kth_mad.evaluation import Explained
 from benchmarks_kth_mad.files import whole_file
 from benchmarks_kth_mad.methods import above_zero
+from benchmarks_kth_mad.report.charts import measured_only
+from benchmarks_kth_mad.report.words import axis_of
 from benchmarks_kth_mad.runs import Run
 from captum_video import Curve
 from captum_video.visualization import (
@@ -40,10 +42,14 @@ def draw(
     names = []
     for metric, methods in curves.items():
         figure = plot_curves(
-            methods,
+            {
+                name: one
+                for name, curve in methods.items()
+                if len((one := measured_only(curve)).scores)
+            },
             band="bootstrap",
             title=metric.capitalize(),
-            x_label=f"share of {_COUNTED.get(unit, unit)}s {_DONE[metric]}",
+            x_label=axis_of(metric, unit),
             y_label="probability of the predicted class",
         )
         names.append(save_figure(run.pictures, f"{metric}.png", figure))
@@ -76,10 +82,6 @@ def _draw_clip(run: Run, explained: Explained, index: int, number: int, title: s
     save_mp4(run.pictures / f"{stem}.mp4", movie, FRAMES_PER_SECOND)
     picture = save_figure(run.pictures, f"{stem}.png", filmstrip(clip, maps, title=title))
     return [picture, f"{stem}.gif", f"{stem}.mp4"]
-
-
-_DONE = {"insertion": "inserted", "deletion": "deleted"}
-_COUNTED = {"superpixel": "voxel"}  # they differ in size
 
 
 def save_figure(folder: Path, name: str, figure: Figure, dpi: int = 150) -> str:
