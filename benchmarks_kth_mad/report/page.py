@@ -85,6 +85,7 @@ def write_page(
             failed=failures(rows).to_dict("records"),
             n_rows=len(rows),
             over=_over(rows, means),
+            who=who,
             player=player_data(explained, rows, chosen, methods, manifest.source.classes),
         )
     )

@@ -189,6 +189,11 @@ def _chance(p: float) -> str:
 def _failed_list(failed: pd.DataFrame) -> str:
     """One line for each clip, method and metric that gave no area."""
     return "\n".join(
-        f"- {row.clip}, {row.method}, {row.metric}: {' '.join(str(row.error).split())}"
+        f"- {_quoted(row.clip)}, {row.method}, {row.metric}: {_quoted(row.error)}"
         for row in failed.itertuples()
     )
+
+
+def _quoted(text: object) -> str:
+    """What came from a file or an error, in one line that is shown as it is."""
+    return "`" + " ".join(str(text).split()).replace("`", "'") + "`"
