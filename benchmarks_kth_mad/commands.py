@@ -142,31 +142,19 @@ def evaluate(
 
 def report(run: Run, n_pictures: int, n_html_clips: int = 4, seed: int = 0) -> None:
     """Print the tables, draw the pictures, write the report and its page."""
-    from benchmarks_kth_mad.report import (
-        comparison_table,
-        comparisons,
-        draw,
-        mean_areas,
-        summary,
-        with_persons,
-        write_page,
-        write_report,
-        write_tables,
-    )
-    from benchmarks_kth_mad.report.tables import as_text
+    from benchmarks_kth_mad import report as reports
 
-    manifest = run.load_manifest()
-    explained, curves = load_explained(run), load_curves(run)
-    rows = with_persons(load_rows(run), explained)
-    means, compared = mean_areas(rows, seed), comparisons(rows, seed)
+    manifest, explained, curves = run.load_manifest(), load_explained(run), load_curves(run)
+    rows = reports.with_persons(load_rows(run), explained)
+    means, compared = reports.mean_areas(rows, seed), reports.comparisons(rows, seed)
     unit = str(rows["unit"].iloc[0])
-    names = draw(run, explained, curves, manifest.source.classes, unit, n_pictures)
-    write_tables(run, means, compared)
-    write_report(run, manifest, rows, compared, names, seed)
-    write_page(run, manifest, explained, rows, curves, means, compared, n_html_clips)
-    print(f"\n{as_text(summary(rows, seed))}\n")
+    names = reports.draw(run, explained, curves, manifest.source.classes, unit, n_pictures)
+    reports.write_tables(run, means, compared)
+    reports.write_report(run, manifest, rows, compared, names, seed)
+    reports.write_page(run, manifest, explained, rows, curves, means, compared, n_html_clips)
+    print(f"\n{reports.as_text(reports.summary(rows, seed))}\n")
     if not compared.empty:
-        print(f"{as_text(comparison_table(compared))}\n")
+        print(f"{reports.as_text(reports.comparison_table(compared))}\n")
     print(f"{manifest.claim}\n\nreport    {run.report}\npage      {run.page}")
     for name in names:
         print(f"picture   {run.pictures / name}")

@@ -5,6 +5,7 @@ from benchmarks_kth_mad.report.comparisons import comparisons
 from benchmarks_kth_mad.report.page import write_page
 from benchmarks_kth_mad.report.pictures import draw
 from benchmarks_kth_mad.report.tables import (
+    as_text,
     comparison_table,
     mean_areas,
     summary,
@@ -13,6 +14,7 @@ from benchmarks_kth_mad.report.tables import (
 )
 
 __all__ = [
+    "as_text",
     "comparison_table",
     "comparisons",
     "draw",

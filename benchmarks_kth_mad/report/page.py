@@ -28,7 +28,7 @@ from benchmarks_kth_mad.report.words import (
 from benchmarks_kth_mad.runs import Manifest, Run
 from captum_video import Curve
 
-_STYLES = ("page.css", "player.css")
+_STYLES = ("page.css", "player.css", "print.css")
 _SCRIPTS = ("tables.js", "curves.js", "player.js")
 _COLORS, _DASHES = 6, 4
 
