@@ -1,6 +1,7 @@
 """Which clips of a data set are explained, where all would take too long."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from benchmarks_kth_mad.data.sets import ActionSet
 
@@ -30,3 +31,13 @@ def spread_evenly(available: int, wanted: int) -> list[int]:
     """Indices of so many of the available, spread evenly; of all where there are fewer."""
     count = min(available, wanted)
     return [index * available // count for index in range(count)]
+
+
+def different(labels: Sequence[int], count: int) -> list[int]:
+    """Places of so many labels that differ as far as possible, in order."""
+    turns: Counter[int] = Counter()
+    order = []
+    for place, label in enumerate(labels):
+        turns[label] += 1
+        order.append((turns[label], place))
+    return [place for _, place in sorted(order)[:count]]

@@ -181,7 +181,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    commands.report(Run(options.run), options.pictures)
+    commands.report(Run(options.run), options.pictures, options.html_clips, options.seed)
 
 
 def _demo(options: argparse.Namespace) -> None:

@@ -190,18 +190,22 @@ def evaluate(
         raise ClipsFailed(told(failed, len(KeptMaps(run).names)))
 
 
-def report(run: Run, n_pictures: int) -> None:
-    """Print the table, draw the pictures, write the report."""
-    from benchmarks_kth_mad.report import draw, summary, write_report
-    from benchmarks_kth_mad.report.tables import as_text
+def report(run: Run, n_pictures: int, n_html_clips: int = 4, seed: int = 0) -> None:
+    """Print the tables, draw the pictures, write the report and its page."""
+    from benchmarks_kth_mad import report as reports
 
-    manifest = run.load_manifest()
-    explained, curves, rows = load_explained(run), load_curves(run), load_rows(run)
-    table = summary(rows)
+    manifest, curves, rows = run.load_manifest(), load_curves(run), load_rows(run)
+    explained = load_explained(run, max(1, n_pictures, n_html_clips))
+    means, compared = reports.mean_areas(rows, seed), reports.comparisons(rows, seed)
     unit = str(rows["unit"].iloc[0])
-    names = draw(run, explained, curves, manifest.source.classes, unit, n_pictures)
-    write_report(run, manifest, rows, table, names)
-    print(f"\n{as_text(table)}\n\n{manifest.claim}\n\nreport    {run.report}")
+    names = reports.draw(run, explained, curves, manifest.source.classes, unit, n_pictures)
+    reports.write_tables(run, means, compared)
+    reports.write_report(run, manifest, rows, compared, names, seed)
+    reports.write_page(run, manifest, explained, rows, curves, means, compared, n_html_clips)
+    print(f"\n{reports.as_text(reports.summary(rows, seed))}\n")
+    if not compared.empty:
+        print(f"{reports.as_text(reports.comparison_table(compared))}\n")
+    print(f"{manifest.claim}\n\nreport    {run.report}\npage      {run.page}")
     for name in names:
         print(f"picture   {run.pictures / name}")
 
@@ -240,7 +244,7 @@ def _keep(run: Run, checkpoint: Checkpoint, manifest: Manifest) -> None:
         run.rows,
         run.rows_as_text,
         run.motion,
-        run.report,
+        *run.reports,
     )
     save_checkpoint(run.checkpoint, checkpoint)
     run.save_manifest(manifest)

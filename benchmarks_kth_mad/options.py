@@ -132,8 +132,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_baseline(motion)
     add_run(motion)
 
-    report = add("report", "print the table, draw the pictures, write the report")
-    report.add_argument("--pictures", type=whole_number(0), default=2, help="clips to draw")
+    report = add("report", "print the tables, draw the pictures, write the report and its page")
+    _add_pictures(report)
     add_run(report)
 
     demo = add("demo", "all of them, small: render (without --root), train, explain, measure")
@@ -143,7 +143,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_attribution(demo)
     add_metrics(demo)
     add_resuming(demo, precision=False)
-    demo.add_argument("--pictures", type=whole_number(0), default=2, help="clips to draw")
+    _add_pictures(demo)
     add_run(demo, folder="runs/demo")
 
     speed = add("speed", "print how near the methods come to the plain forward pass")
@@ -199,6 +199,13 @@ def build_parser() -> argparse.ArgumentParser:
         add("completion", f"print a shell's completion of {SCRIPT}'s options", seed=False)
     )
     return parser
+
+
+def _add_pictures(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pictures", type=whole_number(0), default=2, help="clips to draw")
+    parser.add_argument(
+        "--html-clips", type=whole_number(0), default=4, help="clips in the page's player"
+    )
 
 
 def _add_import(parser: argparse.ArgumentParser) -> None:

@@ -91,6 +91,10 @@ class Run:
         self.rows_as_text = self.folder / "rows.csv"
         self.motion = self.folder / "motion.csv"
         self.report = self.folder / "report.md"
+        self.page = self.folder / "report.html"
+        self.summary = self.folder / "report_summary.csv"
+        self.comparisons = self.folder / "report_comparisons.csv"
+        self.reports = (self.report, self.page, self.summary, self.comparisons)
         self.pictures = self.folder / "pictures"
 
     def save_manifest(self, manifest: Manifest) -> None:

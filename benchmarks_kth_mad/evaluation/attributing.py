@@ -144,7 +144,7 @@ def _todo(
     """Clips whose maps are not all kept, with the methods that are missing."""
     sweep(run.folder)
     if fresh:
-        results = (run.evaluation, run.rows, run.rows_as_text, run.motion, run.report)
+        results = (run.evaluation, run.rows, run.rows_as_text, run.motion, *run.reports)
         run.drop(run.attributions, *results)
     conditions = _conditions(run, checkpoint, dataset, asked, machine)
     made = {"root": str(dataset.root)} | made_by(machine.device, machine.processes.count)

@@ -116,7 +116,7 @@ def _todo(
             f"again with --fresh"
         )
     if fresh:
-        run.drop(run.evaluation, run.rows, run.rows_as_text, run.report)
+        run.drop(run.evaluation, run.rows, run.rows_as_text, *run.reports)
     conditions = {
         "metrics": metrics,
         "played": asdict(played),

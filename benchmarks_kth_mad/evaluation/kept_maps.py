@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks_kth_mad.choice import different
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation.conditions import Conditions
 from benchmarks_kth_mad.evaluation.explained import Explained
@@ -104,18 +105,22 @@ def load_explained(run: Run, n_clips: int | None = None) -> Explained:
 
     Args:
         run: whose maps they are.
-        n_clips: the first so many; all by default, which must fit into memory.
+        n_clips: so many, of classes that differ as far as possible; all by default, which must fit
+            into memory.
 
     Raises:
         BenchmarkError: no maps, or none that can be read.
     """
     kept = KeptMaps(run)
-    names = [name for name in kept.names if kept.error(name) is None][:n_clips]
+    names = [name for name in kept.names if kept.error(name) is None]
     if not names:
         raise BenchmarkError(
             f"{run.attributions}: has no clip that every method explained; run attribute again with "
             f"--fresh"
         )
+    if n_clips is not None:
+        labels = [kept.facts(name)["label"] for name in names]
+        names = [names[place] for place in sorted(different(labels, n_clips))]
     return joined_clips([kept.explained(name) for name in names], kept.methods)
 
 

@@ -1,6 +1,25 @@
-"""Tables and pictures of a run."""
+"""Tables, pictures and the page of a run."""
 
+from benchmarks_kth_mad.report.comparisons import comparisons
+from benchmarks_kth_mad.report.page import write_page
 from benchmarks_kth_mad.report.pictures import draw
-from benchmarks_kth_mad.report.tables import summary, write_report
+from benchmarks_kth_mad.report.tables import (
+    as_text,
+    comparison_table,
+    mean_areas,
+    summary,
+    write_report,
+    write_tables,
+)
 
-__all__ = ["draw", "summary", "write_report"]
+__all__ = [
+    "as_text",
+    "comparison_table",
+    "comparisons",
+    "draw",
+    "mean_areas",
+    "summary",
+    "write_page",
+    "write_report",
+    "write_tables",
+]

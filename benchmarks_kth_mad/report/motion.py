@@ -4,11 +4,12 @@ import torch
 from captum.attr import Saliency
 from torch import Tensor
 
+from benchmarks_kth_mad.choice import different
 from benchmarks_kth_mad.evaluation import Explained
 from benchmarks_kth_mad.files import plain_name
 from benchmarks_kth_mad.methods import BASELINES
 from benchmarks_kth_mad.models import VideoClassifier
-from benchmarks_kth_mad.report.pictures import different, save_figure
+from benchmarks_kth_mad.report.pictures import save_figure
 from benchmarks_kth_mad.runs import Run
 from captum_video.attr import TemporalSaliencyRescaling
 from captum_video.flow import flow_magnitude
@@ -41,7 +42,7 @@ def draw_motion(
     """
     names = []
     clips, every_map = explained.of_only_input()
-    for index in different(explained.targets, n_clips):
+    for index in different(explained.targets.tolist(), n_clips):
         stem, clip = plain_name(explained.names[index]), clips[index : index + 1]
         target = int(explained.targets[index])
         own = flow[index : index + 1]

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from matplotlib.figure import Figure
 
+from benchmarks_kth_mad.choice import different
 from benchmarks_kth_mad.evaluation import Explained
 from benchmarks_kth_mad.files import plain_name, whole_file
 from benchmarks_kth_mad.methods import above_zero
+from benchmarks_kth_mad.report.charts import measured_only
+from benchmarks_kth_mad.report.words import axis_of
 from benchmarks_kth_mad.runs import Run
 from captum_video import Curve
 from captum_video.visualization import (
@@ -40,14 +42,18 @@ def draw(
     names = []
     for metric, methods in curves.items():
         figure = plot_curves(
-            methods,
+            {
+                name: one
+                for name, curve in methods.items()
+                if len((one := measured_only(curve)).scores)
+            },
             band="bootstrap",
             title=metric.capitalize(),
-            x_label=f"share of {_COUNTED.get(unit, unit)}s {_DONE[metric]}",
+            x_label=axis_of(metric, unit),
             y_label="probability of the predicted class",
         )
         names.append(save_figure(run.pictures, f"{metric}.png", figure))
-    for index in different(explained.targets, n_clips):
+    for index in different(explained.targets.tolist(), n_clips):
         said, true = (classes[int(one[index])] for one in (explained.targets, explained.labels))
         title = f"{explained.names[index]}: {said}" + (
             "" if said == true else f" (in truth {true})"
@@ -78,22 +84,8 @@ def _draw_clip(run: Run, explained: Explained, index: int, number: int, title: s
     return [picture, f"{stem}.gif", f"{stem}.mp4"]
 
 
-_DONE = {"insertion": "inserted", "deletion": "deleted"}
-_COUNTED = {"superpixel": "voxel"}  # they differ in size
-
-
 def save_figure(folder: Path, name: str, figure: Figure, dpi: int = 150) -> str:
     """Write a figure into a folder, whole or not at all; its name."""
     with whole_file(folder / name) as path:
         figure.savefig(path, dpi=dpi, format="png")
     return name
-
-
-def different(targets: torch.Tensor, count: int) -> list[int]:
-    """Clips of classes that differ as far as possible, in order."""
-    seen: dict[int, int] = {}
-    turns = []
-    for index, target in enumerate(targets.tolist()):
-        seen[target] = seen.get(target, 0) + 1
-        turns.append((seen[target], index))
-    return [index for _, index in sorted(turns)[:count]]

@@ -20,7 +20,7 @@ STEPS = {
     "predict": [],
     "attribute": ["--clips", "4", "--samples", "60"],
     "evaluate": ["--steps", "5"],
-    "report": ["--pictures", "1"],
+    "report": ["--pictures", "1", "--html-clips", "2"],
 }
 
 

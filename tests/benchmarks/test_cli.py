@@ -48,7 +48,8 @@ def test_without_a_command_help_is_shown(capsys: pytest.CaptureFixture[str]) -> 
 def test_chain_leaves_its_files(rendered: Path, finished) -> None:
     assert (rendered / SEQUENCE_FILE).is_file()
     expected = ["checkpoint.pt", "run.json", "predictions.csv", "attributions", "evaluation"]
-    expected += ["rows.parquet", "rows.csv", "report.md", "pictures"]
+    expected += ["rows.parquet", "rows.csv", "report.md", "report.html", "pictures"]
+    expected += ["report_summary.csv", "report_comparisons.csv"]
     assert sorted(path.name for path in finished.folder.iterdir()) == sorted(expected)
     pictures = {path.name for path in (finished.folder / "pictures").iterdir()}
     clips = {name.removesuffix(".png") for name in pictures if name.startswith("person")}
