@@ -55,6 +55,8 @@ class ClassificationTask(LightningModule):
         clips = augment(inputs_of(batch["clip"]), self.augmentation)
         loss = functional.cross_entropy(self.model(*clips), torch.as_tensor(batch["label"]))
         if not torch.isfinite(loss):
+            if self.kept is not None:  # to go on from there would lead here again
+                self.kept.unfinished.path.unlink(missing_ok=True)
             raise BenchmarkError(
                 f"training: the loss became {loss.item()}; lower --learning-rate "
                 f"({self.learning_rate})"

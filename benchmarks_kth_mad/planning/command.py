@@ -34,7 +34,7 @@ def add_dry_run(parser: argparse.ArgumentParser) -> None:
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
     """A network, its clips, and what is asked of them; no file is needed."""
-    parser.add_argument("--model", choices=sorted(MODELS), default="r3d_18")
+    parser.add_argument("--model", choices=sorted(MODELS), default="r3d_18", help="to plan for")
     parser.add_argument("--encoder", help="of a cnn_lstm or a pan")
     add_clip(parser, DEFAULT_CLIP)
     add_attribution(parser)

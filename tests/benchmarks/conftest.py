@@ -90,13 +90,16 @@ def one_person(set_copy: Path) -> Path:
 
 @pytest.fixture
 def refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Run a command that must fail with one line on stderr, and change no file under tmp_path."""
+    """Run a command that must fail with one line on stderr, and change no file under tmp_path.
 
-    def contents() -> dict[str, bytes]:
-        files = (path for path in tmp_path.rglob("*") if path.is_file())
+    ``leaves`` names the one file that it may leave there.
+    """
+
+    def contents(but: str = "") -> dict[str, bytes]:
+        files = (path for path in tmp_path.rglob("*") if path.is_file() and path.name != but)
         return {str(path): path.read_bytes() for path in files}
 
-    def refuse(*arguments: object) -> str:
+    def refuse(*arguments: object, leaves: str = "") -> str:
         before = contents()
         capfd.readouterr()
         try:
@@ -108,7 +111,7 @@ def refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., 
         assert line.count("\n") == 1
         assert line.endswith("\n")
         assert "error: " in line
-        assert contents() == before
+        assert contents(leaves) == before
         return line
 
     return refuse

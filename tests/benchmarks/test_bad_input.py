@@ -19,11 +19,10 @@ HELD_OUT = "walking/person03_walking_d1_uncomp.avi"
 def train_refused(refused: Refused, steps, tmp_path: Path) -> Refused:
     """Train on a set, with some options more."""
 
-    def train(root: Path, *options: object) -> str:
-        line = refused(
-            "train", "--root", root, "--run", tmp_path / "new", *steps["train"], *options
-        )
-        assert not list(tmp_path.glob("new/*"))
+    def train(root: Path, *options: object, leaves: str = "") -> str:
+        asked = ["train", "--root", root, "--run", tmp_path / "new", *steps["train"], *options]
+        line = refused(*asked, leaves=leaves)
+        assert [path.name for path in tmp_path.glob("new/*")] == ([leaves] if leaves else [])
         return line
 
     return train
@@ -57,7 +56,9 @@ def test_videos(
     train_refused: Refused, set_copy: Path, damage: Callable, message: str, name: str
 ) -> None:
     damage(set_copy / name)
-    line = train_refused(set_copy)
+    # what was learned before the test stays, to be tested when the video is mended
+    there = (set_copy / name).exists()
+    line = train_refused(set_copy, leaves="unfinished.ckpt" if there and name == HELD_OUT else "")
     assert f"{set_copy / name}: " in line
     assert message in line
 

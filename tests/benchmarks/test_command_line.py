@@ -50,7 +50,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_option_that_would_be_ignored_is_refused(refused) -> None:
     line = refused("speed", "--of", "cell", "--bfloat16")
-    assert "--bfloat16: for --of methods only, not for --of cell" in line
+    assert "--bfloat16: for --of methods and rate, not for --of cell" in line
 
 
 DRIVE = """

@@ -232,7 +232,7 @@ def test_files_that_are_no_study(tmp_path: Path) -> None:
         (b"trained_on: [IR]", "study: entry: expected networks, .*got 'trained_on'"),
     ):
         file.write_bytes(content)
-        with pytest.raises(BenchmarkError, match=f"config .*bad.yaml: {message}"):
+        with pytest.raises(BenchmarkError, match=f"bad.yaml: {message}"):
             load_config(str(file))
 
 
