@@ -6,12 +6,6 @@ from collections.abc import Sequence
 from benchmarks_kth_mad.data.sets import ActionSet
 
 
-def spread_over_classes(dataset: ActionSet, n_clips: int) -> list[int]:
-    """So many clips of a data set, spread evenly over classes and over the set; all if it has fewer."""
-    by_class = sorted(range(len(dataset)), key=lambda index: dataset.records[index].label)
-    return [by_class[place] for place in spread_evenly(len(dataset), n_clips)]
-
-
 def by_turns(dataset: ActionSet, n_clips: int) -> list[int]:
     """So many clips, every time of another person and another class as far as there are any."""
     records = [dataset.records[place] for place in range(len(dataset.records))]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from benchmarks_kth_mad.choice import spread_over_classes
+from benchmarks_kth_mad.choice import by_turns
 from benchmarks_kth_mad.console import progress_bar, shows_progress, silent
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError, ClipsFailed
@@ -155,7 +155,7 @@ def attribute(
         checkpoint = checkpoint_of(run)
         dataset = source.dataset("test", checkpoint.clip)
         options = replace(options, show_progress=options.show_progress and processes.is_first)
-        asked = Asked(spread_over_classes(dataset, n_clips), list(dict.fromkeys(methods)), options)
+        asked = Asked(by_turns(dataset, n_clips), list(dict.fromkeys(methods)), options)
         machine = Machine(device, precision, processes)
         failed = attribute_clips(run, checkpoint, dataset, asked, machine, fresh)
         n_asked = len(asked.chosen)
@@ -201,7 +201,8 @@ def report(run: Run, n_pictures: int, n_html_clips: int = 4, seed: int = 0) -> N
     names = reports.draw(run, explained, curves, manifest.source.classes, unit, n_pictures)
     reports.write_tables(run, means, compared)
     reports.write_report(run, manifest, rows, compared, names, seed)
-    reports.write_page(run, manifest, explained, rows, curves, means, compared, n_html_clips)
+    made = reports.conditions_of(run)
+    reports.write_page(run, manifest, explained, rows, curves, means, compared, n_html_clips, made)
     print(f"\n{reports.as_text(reports.summary(rows, seed))}\n")
     if not compared.empty:
         print(f"{reports.as_text(reports.comparison_table(compared))}\n")

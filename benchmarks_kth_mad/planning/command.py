@@ -4,7 +4,7 @@ import argparse
 from dataclasses import fields
 from pathlib import Path
 
-from benchmarks_kth_mad.choice import spread_over_classes
+from benchmarks_kth_mad.choice import by_turns
 from benchmarks_kth_mad.commands import checkpoint_of
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP, ClipShape
 from benchmarks_kth_mad.data.sets import check_inputs
@@ -80,7 +80,7 @@ def plan_attribution(options: argparse.Namespace, run: Run, source: Source, aske
     dataset = source.dataset("test", checkpoint.clip)
     check_inputs(dataset, len(checkpoint.model.input_channels), checkpoint.name)
     subject = Subject.of(checkpoint.model, checkpoint.clip)
-    chosen = spread_over_classes(dataset, options.clips)
+    chosen = by_turns(dataset, options.clips)
     names = [dataset.records[place].name for place in chosen]
     finished = {} if options.fresh else kept_maps(run, names, options.methods, asked)
     _say(options, attribution_plan(subject, options.methods, asked, len(names), finished))

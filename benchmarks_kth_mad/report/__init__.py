@@ -1,7 +1,7 @@
 """Tables, pictures and the page of a run."""
 
 from benchmarks_kth_mad.report.comparisons import comparisons
-from benchmarks_kth_mad.report.page import write_page
+from benchmarks_kth_mad.report.page import conditions_of, write_page
 from benchmarks_kth_mad.report.pictures import draw
 from benchmarks_kth_mad.report.tables import (
     as_text,
@@ -16,6 +16,7 @@ __all__ = [
     "as_text",
     "comparison_table",
     "comparisons",
+    "conditions_of",
     "draw",
     "mean_areas",
     "summary",

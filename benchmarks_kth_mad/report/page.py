@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from benchmarks_kth_mad.choice import different
 from benchmarks_kth_mad.evaluation import Explained
+from benchmarks_kth_mad.evaluation.conditions import Conditions
 from benchmarks_kth_mad.files import whole_file
 from benchmarks_kth_mad.report import charts
 from benchmarks_kth_mad.report.areas import BETTER, RANDOM, failures, metrics_of
@@ -42,6 +43,7 @@ def write_page(
     means: pd.DataFrame,
     compared: pd.DataFrame,
     n_clips: int = 4,
+    conditions: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the page.
 
@@ -55,6 +57,7 @@ def write_page(
         compared: see `comparisons.comparisons`.
         n_clips: how many the player shows, of classes that differ as far as possible; 0 leaves it
             out.
+        conditions: under which maps and areas were made, by names; see `conditions_of`.
     """
     methods = _in_order(means, explained)
     chosen = different(explained.labels.tolist(), n_clips)
@@ -66,7 +69,7 @@ def write_page(
         .get_template("page.html")
         .render(
             manifest=manifest,
-            made=_made(manifest),
+            made=_made(manifest, conditions or {}),
             style=Markup(style),
             script=Markup(script),
             style_hash=_hash(style),
@@ -177,10 +180,21 @@ def _over(rows: pd.DataFrame, means: pd.DataFrame) -> str:
     return f"{text} of {persons} person{'s' * (persons != 1)}"
 
 
-def _made(manifest: Manifest) -> list[tuple[str, str]]:
-    """Every field of the manifest and its value, as words."""
+def conditions_of(run: Run) -> dict[str, Any]:
+    """Under which the maps and areas of a run were made: options, checksums, precision, device."""
+    maps = Conditions(run.attributions, "attribute").load()
+    areas = Conditions(run.evaluation, "evaluate").load()
+    told = ("options", "device", "precision", "checkpoint", "data")
+    return {
+        **{f"maps: {name}": maps[name] for name in told if name in maps},
+        **{f"areas: {name}": areas[name] for name in ("played", "precision") if name in areas},
+    }
+
+
+def _made(manifest: Manifest, conditions: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Every field of the manifest and every condition, and its value as words."""
     fields = asdict(manifest)
-    flat = {**fields.pop("source"), **fields}
+    flat = {**fields.pop("source"), **fields, **conditions}
     return [(name.replace("_", " "), _said(value)) for name, value in flat.items()]
 
 
