@@ -30,12 +30,12 @@ from benchmarks_kth_mad.option_groups import (
 from benchmarks_kth_mad.options import build_parser
 from benchmarks_kth_mad.planning import command as planning
 from benchmarks_kth_mad.planted import command as planted
+from benchmarks_kth_mad.processes.together import Place, first_to_tell, launched
 from benchmarks_kth_mad.rendering.acting import RenderSettings
 from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.rendering.thermal import MADSettings
 from benchmarks_kth_mad.runs import Run
 from benchmarks_kth_mad.sequential import command as sequential
-from benchmarks_kth_mad.together import Place, first_to_tell, launched
 from benchmarks_kth_mad.training import resolve_device
 
 

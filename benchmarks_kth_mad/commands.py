@@ -17,19 +17,19 @@ from benchmarks_kth_mad.evaluation.failures import told
 from benchmarks_kth_mad.evaluation.kept_maps import KeptMaps
 from benchmarks_kth_mad.evaluation.machine import Machine
 from benchmarks_kth_mad.evaluation.measuring import Played
-from benchmarks_kth_mad.evaluation.processes import joined
 from benchmarks_kth_mad.files import make_folder, sweep, whole_file
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models import Checkpoint, Settings, load_checkpoint, save_checkpoint
+from benchmarks_kth_mad.processes.joined import joined
+from benchmarks_kth_mad.processes.together import launched
 from benchmarks_kth_mad.rendering.acting import RenderSettings
 from benchmarks_kth_mad.rendering.render import render_kth
 from benchmarks_kth_mad.rendering.render_mad import render_mad
 from benchmarks_kth_mad.rendering.thermal import MADSettings
 from benchmarks_kth_mad.runs import Manifest, Run, Source, require
-from benchmarks_kth_mad.together import launched
 from benchmarks_kth_mad.training import Recipe, resolve_device
 from benchmarks_kth_mad.training import train as train_model
-from benchmarks_kth_mad.unfinished import Unfinished
+from benchmarks_kth_mad.training.unfinished import Unfinished
 from captum_video.flow import flow_magnitude
 
 

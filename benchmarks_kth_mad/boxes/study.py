@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from benchmarks_kth_mad.boxes.networks import NETWORKS, Sizes
 from benchmarks_kth_mad.boxes.series import LAYOUTS, Series, draw
 from benchmarks_kth_mad.boxes.training import BoxRecipe, fit
-from benchmarks_kth_mad.surroundings import reproducible
+from benchmarks_kth_mad.training.surroundings import reproducible
 from captum_video.metrics import euclidean_distance, min_max, weighted_jaccard
 from captum_video.nn import recurrent_gradients
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Hashable
 import torch
 from torch.utils.data import get_worker_info
 
+from benchmarks_kth_mad import seeds
 from benchmarks_kth_mad.data.video import Frames
-from benchmarks_kth_mad.surroundings import seed_of
 
 
 class Starts:
@@ -24,7 +24,7 @@ class Starts:
     def generator(self) -> torch.Generator:
         """One per process, or all of them would draw the same."""
         worker = get_worker_info()
-        seed = seed_of(self._seed, _rank()) if worker is None else worker.seed + self._seed
+        seed = seeds.of_rank(self._seed, _rank()) if worker is None else worker.seed + self._seed
         if self._generator.initial_seed() != seed:
             self._generator = torch.Generator().manual_seed(seed)
         return self._generator

@@ -1,6 +1,5 @@
 """The maps of a run: made clip by clip by several processes, kept as they are made, found again."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks_kth_mad import seeds
 from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.data.mad import MAD
@@ -76,7 +76,7 @@ class _Maker:
 
     def _entry(self, explained: Explained, method: str) -> Entry:
         name = explained.names[0]
-        options = replace(self.asked.options, seed=seed_of(self.asked.options.seed, name))
+        options = replace(self.asked.options, seed=seeds.of_clip(self.asked.options.seed, name))
 
         def compute(one: Explained) -> Clips:
             return maps_of(self.checkpoint.model, one, method, options, self.device)
@@ -184,11 +184,6 @@ def _failures(run: Run) -> dict[str, str]:
     if failed and len(failed) == len(kept.names) and not any(map(kept.methods_of, kept.names)):
         raise BenchmarkError(f"every clip failed: {next(iter(failed.values()))}")
     return failed
-
-
-def seed_of(seed: int, name: str) -> int:
-    """The seed of one clip: other clips and other seeds have others."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4], "big")
 
 
 def _arrays(tensors: Sequence[Tensor]) -> dict[str, np.ndarray]:

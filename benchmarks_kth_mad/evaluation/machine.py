@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.evaluation.processes import Processes
+from benchmarks_kth_mad.processes.joined import Processes
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from benchmarks_kth_mad.claims import Verdict, paired_difference
 from benchmarks_kth_mad.multispectral.config import StudyConfig
 from benchmarks_kth_mad.multispectral.experiment import CELL, PAIRED
 from benchmarks_kth_mad.multispectral.rows import ACTOR, HALF
 from benchmarks_kth_mad.multispectral.tables import ACCURACY
+from benchmarks_kth_mad.studies.claims import Verdict, paired_difference
 
 POOLED = "IRTV"
 CLAIMS = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks_kth_mad.methods import COMPAT
 from benchmarks_kth_mad.planning.command import add_dry_run, is_dry, plan_study
-from benchmarks_kth_mad.study_options import add_study, changes_of
+from benchmarks_kth_mad.studies.study_options import add_study, changes_of
 
 
 def add_multispectral(parser: argparse.ArgumentParser) -> None:

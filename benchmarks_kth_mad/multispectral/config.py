@@ -4,7 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from benchmarks_kth_mad.config_files import (
+from benchmarks_kth_mad.declared import build
+from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.evaluation import METRICS, UNITS, Unit
+from benchmarks_kth_mad.methods import BASELINES, COMPAT, METHODS, Options
+from benchmarks_kth_mad.models import MODELS
+from benchmarks_kth_mad.rendering.thermal import MADSettings
+from benchmarks_kth_mad.studies.config_files import (
     NetworkPlan,
     check_counts,
     check_names,
@@ -12,12 +18,6 @@ from benchmarks_kth_mad.config_files import (
     mapping_of,
     network_plans,
 )
-from benchmarks_kth_mad.declared import build
-from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.evaluation import METRICS, UNITS, Unit
-from benchmarks_kth_mad.methods import BASELINES, COMPAT, METHODS, Options
-from benchmarks_kth_mad.models import MODELS
-from benchmarks_kth_mad.rendering.thermal import MADSettings
 
 SPECTRA = ("IR", "TV")
 TRAINED_ON = (*SPECTRA, "IRTV")
@@ -128,7 +128,7 @@ class StudyConfig:
 
 
 def load_config(name_or_path: str, changes: Mapping[str, Any] | None = None) -> StudyConfig:
-    """Read a study: a preset, or a YAML file; see `benchmarks_kth_mad.config_files.load_study`."""
+    """Read a study: a preset, or a YAML file; see `benchmarks_kth_mad.studies.config_files.load_study`."""
     return load_study(name_or_path, STUDY_NAME, _study, changes)
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmarks_kth_mad.claims import verdict_table
 from benchmarks_kth_mad.evaluation import Explained
 from benchmarks_kth_mad.files import whole_file
 from benchmarks_kth_mad.methods import above_zero
@@ -19,6 +18,7 @@ from benchmarks_kth_mad.multispectral.tables import (
     summary,
 )
 from benchmarks_kth_mad.report.pictures import save_figure
+from benchmarks_kth_mad.studies.claims import verdict_table
 from captum_video.visualization import filmstrip
 
 _DPI = 110

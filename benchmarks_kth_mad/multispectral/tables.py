@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from benchmarks_kth_mad.claims import by_person
 from benchmarks_kth_mad.intervals import Interval, bootstrap_mean, in_words
 from benchmarks_kth_mad.multispectral.experiment import CELL, PAIRED
 from benchmarks_kth_mad.multispectral.rows import ACTOR, HALF
+from benchmarks_kth_mad.studies.claims import by_person
 
 ACCURACY = "accuracy"
 MAP_MEASURES = {"insertion": "higher", "deletion": "lower", ACTOR: "higher", HALF: "lower"}

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks_kth_mad.config_files import NetworkPlan
 from benchmarks_kth_mad.data.mad import MAD
 from benchmarks_kth_mad.evaluation.measuring import Played
 from benchmarks_kth_mad.multispectral.cells import KeptCells
@@ -14,6 +13,7 @@ from benchmarks_kth_mad.planning.of_run import attribution_plan, evaluation_plan
 from benchmarks_kth_mad.planning.plan import Part, Plan
 from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.rendering.rendered_set import split_persons
+from benchmarks_kth_mad.studies.config_files import NetworkPlan
 
 TRAINING = "training"
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from benchmarks_kth_mad.config_files import NetworkPlan
 from benchmarks_kth_mad.data.kth_index import SEQUENCE_SPLIT
 from benchmarks_kth_mad.evaluation.measuring import Played
 from benchmarks_kth_mad.methods import lacking
@@ -13,6 +12,7 @@ from benchmarks_kth_mad.planning.plan import Part, Plan
 from benchmarks_kth_mad.rendering.rendered_set import split_persons
 from benchmarks_kth_mad.runs import Source
 from benchmarks_kth_mad.sequential.config import SequentialConfig
+from benchmarks_kth_mad.studies.config_files import NetworkPlan
 
 
 def sequential_plan(config: SequentialConfig, root: str | None) -> Plan:

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from benchmarks_kth_mad.claims import Verdict, paired_difference
 from benchmarks_kth_mad.sequential.rows import (
     ACCURACY,
     CORRELATION,
@@ -14,6 +13,7 @@ from benchmarks_kth_mad.sequential.rows import (
     LAST,
     played,
 )
+from benchmarks_kth_mad.studies.claims import Verdict, paired_difference
 
 ATTENTION = "_attention"
 RANDOM = "random"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks_kth_mad.option_groups import add_resuming
 from benchmarks_kth_mad.planning.command import add_dry_run, is_dry, plan_sequential
-from benchmarks_kth_mad.study_options import add_study, changes_of
+from benchmarks_kth_mad.studies.study_options import add_study, changes_of
 
 
 def add_sequential(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def run_command(options: argparse.Namespace) -> None:
     from benchmarks_kth_mad.sequential.config import load_config
     from benchmarks_kth_mad.sequential.experiment import run_study, start_over
     from benchmarks_kth_mad.sequential.report import write_study
-    from benchmarks_kth_mad.steps import by_first
+    from benchmarks_kth_mad.studies.steps import by_first
     from benchmarks_kth_mad.training import resolve_device
 
     config = load_config(options.config, changes_of(options, "seed"))

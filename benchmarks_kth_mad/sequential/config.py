@@ -4,14 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from benchmarks_kth_mad.config_files import (
-    NetworkPlan,
-    check_counts,
-    check_names,
-    load_study,
-    mapping_of,
-    network_plans,
-)
 from benchmarks_kth_mad.data.kth_index import check_classes
 from benchmarks_kth_mad.declared import build
 from benchmarks_kth_mad.errors import BenchmarkError
@@ -20,6 +12,14 @@ from benchmarks_kth_mad.methods import BASELINES, METHODS, Options
 from benchmarks_kth_mad.models import MODELS
 from benchmarks_kth_mad.places import FLOWS
 from benchmarks_kth_mad.rendering.acting import RenderSettings
+from benchmarks_kth_mad.studies.config_files import (
+    NetworkPlan,
+    check_counts,
+    check_names,
+    load_study,
+    mapping_of,
+    network_plans,
+)
 
 STUDY_NAME = "sequential"
 PAIRED_NETWORKS = ("_early", "_two_stream")
@@ -164,7 +164,7 @@ class SequentialConfig:
 
 
 def load_config(name_or_path: str, changes: Mapping[str, Any] | None = None) -> SequentialConfig:
-    """Read a study: a preset, or a YAML file; see `benchmarks_kth_mad.config_files.load_study`."""
+    """Read a study: a preset, or a YAML file; see `benchmarks_kth_mad.studies.config_files.load_study`."""
     return load_study(name_or_path, STUDY_NAME, _study, changes)
 
 

@@ -17,7 +17,7 @@ from benchmarks_kth_mad.methods import lacking
 from benchmarks_kth_mad.runs import Run, Source
 from benchmarks_kth_mad.sequential.config import STUDY_NAME, SequentialConfig
 from benchmarks_kth_mad.sequential.rows import accuracy_rows, area_rows, motion_rows, time_rows
-from benchmarks_kth_mad.steps import Steps, by_first, check_ours
+from benchmarks_kth_mad.studies.steps import Steps, by_first, check_ours
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmarks_kth_mad.claims import verdict_table
 from benchmarks_kth_mad.evaluation import load_explained
 from benchmarks_kth_mad.files import whole_file
 from benchmarks_kth_mad.methods import above_zero
@@ -22,6 +21,7 @@ from benchmarks_kth_mad.sequential.rows import (
     played,
 )
 from benchmarks_kth_mad.sequential.tables import accuracy_table, maps_table, summary
+from benchmarks_kth_mad.studies.claims import verdict_table
 from captum_video.visualization import temporal_profile
 
 OVER_TIME = "over_time.png"

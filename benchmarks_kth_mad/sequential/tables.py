@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from benchmarks_kth_mad.claims import by_person
 from benchmarks_kth_mad.intervals import Interval, bootstrap_mean, in_words
 from benchmarks_kth_mad.sequential.claims import above_random
 from benchmarks_kth_mad.sequential.rows import ACCURACY
+from benchmarks_kth_mad.studies.claims import by_person
 
 KEY = ["network", "measure", "method"]
 ABOVE = "above random"

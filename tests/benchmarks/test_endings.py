@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks_kth_mad import classification
 from benchmarks_kth_mad.cli import main
 from benchmarks_kth_mad.endings import end_cleanly
+from benchmarks_kth_mad.training import classification
 from benchmarks_kth_mad.versions import versions
 
 REPOSITORY = Path(__file__).parents[2]

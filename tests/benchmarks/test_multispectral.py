@@ -8,9 +8,7 @@ import pytest
 import torch
 import yaml
 
-from benchmarks_kth_mad.claims import verdict_table
 from benchmarks_kth_mad.cli import main
-from benchmarks_kth_mad.config_files import presets
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import Explained
 from benchmarks_kth_mad.multispectral import experiment
@@ -19,6 +17,8 @@ from benchmarks_kth_mad.multispectral.config import StudyConfig, load_config
 from benchmarks_kth_mad.multispectral.experiment import trainings_of
 from benchmarks_kth_mad.multispectral.rows import ACTOR, HALF, focus_rows, one_of_each
 from benchmarks_kth_mad.multispectral.tables import accuracy_table, maps_table, summary
+from benchmarks_kth_mad.studies.claims import verdict_table
+from benchmarks_kth_mad.studies.config_files import presets
 from benchmarks_kth_mad.training import Trained, train
 
 TINY = {

@@ -194,7 +194,7 @@ def test_no_source_runs_what_a_file_says() -> None:
     found = {str(path.relative_to(ROOT)): code_runners(path.read_text()) for path in SOURCES}
     assert len(found) > 100
     # what a process hands to those that it starts is no file
-    assert found.pop("benchmarks_kth_mad/together.py") == ["pickle"]
+    assert found.pop("benchmarks_kth_mad/processes/together.py") == ["pickle"]
     assert {path: calls for path, calls in found.items() if calls} == {}
 
 

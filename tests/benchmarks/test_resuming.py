@@ -22,8 +22,8 @@ from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import load_curves, load_explained, load_rows
 from benchmarks_kth_mad.evaluation.journal import Journal, Writer
 from benchmarks_kth_mad.evaluation.kept_maps import KeptMaps
-from benchmarks_kth_mad.evaluation.processes import Processes
 from benchmarks_kth_mad.methods import Options
+from benchmarks_kth_mad.processes.joined import Processes
 from benchmarks_kth_mad.runs import Run
 
 FORK = multiprocessing.get_context("fork")

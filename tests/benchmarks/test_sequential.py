@@ -11,9 +11,7 @@ import pytest
 import torch
 
 from benchmarks_kth_mad import commands
-from benchmarks_kth_mad.claims import verdict_table
 from benchmarks_kth_mad.cli import main
-from benchmarks_kth_mad.config_files import presets
 from benchmarks_kth_mad.errors import BenchmarkError, ClipsFailed
 from benchmarks_kth_mad.evaluation import Explained
 from benchmarks_kth_mad.multispectral.config import load_config as load_other
@@ -30,6 +28,8 @@ from benchmarks_kth_mad.sequential.rows import (
     time_rows,
 )
 from benchmarks_kth_mad.sequential.tables import accuracy_table, maps_table, summary
+from benchmarks_kth_mad.studies.claims import verdict_table
+from benchmarks_kth_mad.studies.config_files import presets
 
 PLAIN, ATTENTION = "cnn_lstm_small", "cnn_lstm_small_attention"
 CLIP = "{frames: 4, height: 16, width: 24, channels: 1}"

@@ -18,7 +18,7 @@ from benchmarks_kth_mad.data.loading import Starts
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.models import load_checkpoint
-from benchmarks_kth_mad.together import Place, _loopback
+from benchmarks_kth_mad.processes.together import Place, _loopback
 from benchmarks_kth_mad.training import Recipe, train
 
 REPOSITORY = Path(__file__).parents[2]
@@ -128,7 +128,9 @@ def test_torchrun_and_the_option_must_agree(
     rendered: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sets = [KTH(rendered, CLIP, CLASSES, split) for split in ("train", "test")]
-    monkeypatch.setattr("benchmarks_kth_mad.training.launched", lambda: Place(0, 2, 1, "torchrun"))
+    monkeypatch.setattr(
+        "benchmarks_kth_mad.training.trainer.launched", lambda: Place(0, 2, 1, "torchrun")
+    )
     with pytest.raises(BenchmarkError, match="--devices 4: torchrun has started 2 processes"):
         train("r3d_small", *sets, recipe=Recipe(device="cpu", devices=4))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.steps import DONE, Steps
+from benchmarks_kth_mad.studies.steps import DONE, Steps
 
 CONFIG = {"network": {"epochs": 2}, "sizes": (3, 4)}
 

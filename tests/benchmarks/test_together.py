@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.together import Place, launched, run_together
+from benchmarks_kth_mad.processes.together import Place, launched, run_together
 
 
 def rank_of(place: Place, *others: object) -> tuple[int, int, str, tuple]:

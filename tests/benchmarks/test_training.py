@@ -157,7 +157,7 @@ def test_interruption_comes_through(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("benchmarks_kth_mad.classification.augment", interrupt)
+    monkeypatch.setattr("benchmarks_kth_mad.training.classification.augment", interrupt)
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         fit(root, tmp_path / "a.pt")

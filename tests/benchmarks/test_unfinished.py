@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks_kth_mad import classification
 from benchmarks_kth_mad.cli import main
 from benchmarks_kth_mad.data.augmentation import augment
 from benchmarks_kth_mad.models import load_checkpoint
+from benchmarks_kth_mad.training import classification
 
 
 @pytest.fixture

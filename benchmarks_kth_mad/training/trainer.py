@@ -8,7 +8,7 @@ from typing import Literal
 import lightning
 import torch
 
-from benchmarks_kth_mad.classification import ClassificationTask, PlainSignals
+from benchmarks_kth_mad import seeds
 from benchmarks_kth_mad.data.sets import ActionSet, check_inputs
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.models import (
@@ -19,16 +19,16 @@ from benchmarks_kth_mad.models import (
     load_checkpoint,
     save_checkpoint,
 )
-from benchmarks_kth_mad.shares import check_shares, testing_loader, training_loader
-from benchmarks_kth_mad.surroundings import (
+from benchmarks_kth_mad.processes.together import Place, launched, run_together
+from benchmarks_kth_mad.training.classification import ClassificationTask, PlainSignals
+from benchmarks_kth_mad.training.shares import check_shares, testing_loader, training_loader
+from benchmarks_kth_mad.training.surroundings import (
     interruptible,
     peers,
     quiet_lightning,
     reproducible,
-    seed_of,
 )
-from benchmarks_kth_mad.together import Place, launched, run_together
-from benchmarks_kth_mad.unfinished import Kept, Unfinished
+from benchmarks_kth_mad.training.unfinished import Kept, Unfinished
 from captum_video.modes import evaluation_mode
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
@@ -185,7 +185,7 @@ def _train_here(place: Place, job: _Job) -> tuple[Checkpoint, float, list[float]
         model = build_model(job.model, len(classes), clip.channels, job.weights, job.settings)
         _check_takes(model, job.model, job.held_out)
         if place.rank > 0:
-            torch.manual_seed(seed_of(recipe.seed, place.rank))  # of dropout
+            torch.manual_seed(seeds.of_rank(recipe.seed, place.rank))  # of dropout
         task = ClassificationTask(
             model,
             len(classes),

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from benchmarks_kth_mad.console import silent
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation.conditions import Conditions, made_by
-from benchmarks_kth_mad.evaluation.processes import joined
 from benchmarks_kth_mad.files import whole_file
+from benchmarks_kth_mad.processes.joined import joined
 
 DONE = "done.json"
 T = TypeVar("T")

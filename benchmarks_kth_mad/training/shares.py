@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch.utils.data import DataLoader, DistributedSampler, Sampler
 
+from benchmarks_kth_mad import seeds
 from benchmarks_kth_mad.data.item import Item
 from benchmarks_kth_mad.data.sets import ActionSet
 from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.surroundings import seed_of
-from benchmarks_kth_mad.together import Place
+from benchmarks_kth_mad.processes.together import Place
 
 
 def check_shares(
@@ -44,7 +44,7 @@ def training_loader(
     sampler: DistributedSampler | None = None
     if place.world > 1:
         sampler = DistributedSampler(dataset, place.world, place.rank, seed=seed)
-    return _loader(dataset, batch_size, workers, seed_of(seed, place.rank), place, sampler)
+    return _loader(dataset, batch_size, workers, seeds.of_rank(seed, place.rank), place, sampler)
 
 
 def testing_loader(
@@ -52,7 +52,7 @@ def testing_loader(
 ) -> DataLoader[Item]:
     """Batches of this device's share; every clip is in one share, once."""
     share = range(place.rank, len(dataset), place.world)
-    return _loader(dataset, batch_size, workers, seed_of(seed, place.rank), place, share)
+    return _loader(dataset, batch_size, workers, seeds.of_rank(seed, place.rank), place, share)
 
 
 def _loader(

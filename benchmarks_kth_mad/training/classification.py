@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.nn import functional
 from torchmetrics.classification import MulticlassAccuracy
 
+from benchmarks_kth_mad import seeds
 from benchmarks_kth_mad.data.augmentation import augment
 from benchmarks_kth_mad.data.item import Item, inputs_of
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.models import VideoClassifier
-from benchmarks_kth_mad.surroundings import seed_of
-from benchmarks_kth_mad.unfinished import OURS, Kept
+from benchmarks_kth_mad.training.unfinished import OURS, Kept
 
 
 class ClassificationTask(LightningModule):
@@ -48,7 +48,7 @@ class ClassificationTask(LightningModule):
         self.losses: list[float] = []
         self.kept: Kept | None = None
         self._epoch_losses: list[Tensor] = []
-        self.augmentation = torch.Generator().manual_seed(seed_of(seed, rank))
+        self.augmentation = torch.Generator().manual_seed(seeds.of_rank(seed, rank))
 
     def training_step(self, batch: Item, batch_index: int) -> Tensor:
         """Loss of one batch."""

@@ -11,12 +11,6 @@ import torch
 from benchmarks_kth_mad.errors import BenchmarkError
 
 
-def seed_of(seed: int, rank: int) -> int:
-    """The seed itself in the first of several processes, and another one in each of the rest."""
-    # torch's generator on the CPU reads the lower 32 bits alone
-    return (seed + rank * 0x9E3779B1) % 2**32 if rank else seed
-
-
 @contextmanager
 def reproducible(seed: int) -> Iterator[None]:
     """Seed torch, ask cuDNN for deterministic kernels, and put both back."""

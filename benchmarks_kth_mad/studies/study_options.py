@@ -3,10 +3,10 @@
 import argparse
 from typing import Any
 
-from benchmarks_kth_mad.config_files import presets
 from benchmarks_kth_mad.declared import read_yaml
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.option_groups import add_device
+from benchmarks_kth_mad.studies.config_files import presets
 
 
 def add_study(parser: argparse.ArgumentParser, study: str, example: str) -> None:

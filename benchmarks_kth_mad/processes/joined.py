@@ -13,7 +13,7 @@ from torch.distributed.distributed_c10d import PrefixStore, ProcessGroup, Store
 from torch.distributed.rendezvous import rendezvous
 
 from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.together import Place, launched
+from benchmarks_kth_mad.processes.together import Place, launched
 
 T = TypeVar("T")
 PATIENCE = timedelta(days=7)

@@ -1,0 +1,1 @@
+"""Several processes at one work: how they are started, who each of them is, how they agree."""
