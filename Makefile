@@ -18,7 +18,7 @@ demo: $(READY)  ## render clips, train a small 3D-ResNet, explain it, measure th
 	$(BIN)/python -m benchmarks_kth_mad demo --run $(DEMO)
 
 test: $(READY)  ## everything that proves the project
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(READY)  ## style and types
 	$(BIN)/ruff check .

@@ -1,11 +1,14 @@
 """What the study leaves behind to read: tables, verdicts, and pictures over time."""
 
+from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from benchmarks_kth_mad.evaluation import load_explained
+from benchmarks_kth_mad.evaluation.kept_maps import KeptMaps
 from benchmarks_kth_mad.files import whole_file
 from benchmarks_kth_mad.methods import above_zero
 from benchmarks_kth_mad.report.pictures import save_figure
@@ -120,9 +123,13 @@ def _over_time(out: Path, config: SequentialConfig) -> Figure:
     """When each network's maps have their evidence, a panel for each."""
     figure = Figure(figsize=(1 + 4.5 * len(config.networks), 3.4), layout="constrained")
     panels = figure.subplots(1, len(config.networks), squeeze=False)[0]
+    methods = {name: KeptMaps(run_of(out, name)).methods for name in config.networks}
+    times = Counter(chain(*methods.values()))
     for axes, network in zip(panels, config.networks, strict=True):
         _, maps = load_explained(run_of(out, network)).of_only_input()
-        evidence = {name: above_zero(name, one) for name, one in maps.items()}
+        # first those that all networks have: a method has one colour in all panels
+        order = sorted(maps, key=lambda name: -times[name])
+        evidence = {name: above_zero(name, maps[name]) for name in order}
         temporal_profile(evidence, title=network, ax=axes)
     return figure
 
