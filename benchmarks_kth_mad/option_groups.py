@@ -27,7 +27,8 @@ _OF_TRAINING = {
     "weight_decay": "of AdamW",
     "workers": "processes that load clips for each device; 0: none of their own",
     "devices": "of this machine to train on, a process for each, which share every batch",
-    "precision": "what training computes in; the test, and the network that is kept, are float32",
+    "precision": "what training computes in (in demo, maps and areas too); the test, and the network that "
+    "is kept, are float32",
 }
 
 

@@ -112,9 +112,9 @@ def test_areas_by_unit_are_those_of_the_metric(
 
 def test_from_the_command_line(run_copy: Path, command: Callable[..., str]) -> None:
     methods = ["flow_occlusion", "superpixel_occlusion", "random"]
-    command("attribute", "--run", run_copy, "--clips", 2, "--methods", *methods)
+    command("attribute", "--run", run_copy, "--fresh", "--clips", 2, "--methods", *methods)
     for unit in ("segment", "superpixel"):
-        said = command("evaluate", "--run", run_copy, "--unit", unit, "--steps", 3)
+        said = command("evaluate", "--run", run_copy, "--fresh", "--unit", unit, "--steps", 3)
         assert "measured 12 areas" in said
         rows = pd.read_csv(run_copy / "rows.csv")
         assert set(rows["unit"]) == {unit}

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks_kth_mad import shares
 from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.data.kth_index import SEQUENCE_FILE
 from benchmarks_kth_mad.data.loading import Starts
@@ -19,7 +18,7 @@ from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.models import load_checkpoint
 from benchmarks_kth_mad.processes.together import Place, _loopback
-from benchmarks_kth_mad.training import Recipe, train
+from benchmarks_kth_mad.training import Recipe, shares, train
 
 REPOSITORY = Path(__file__).parents[2]
 CLASSES = ("walking", "handwaving")
