@@ -196,7 +196,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_cards(add("cards", "write a card for every attribution class from the figures of checks"))
     add_plan(add("plan", "print what explaining and measuring takes: passes, bytes and hours"))
     add_completion(
-        add("completion", f"print a shell's completion of {SCRIPT}'s options", seed=False)
+        add("completion", f"print a shell's completion of {SCRIPT}'s options", seed=False),
+        parser,
     )
     return parser
 

@@ -2,24 +2,24 @@
 
 import argparse
 
+from benchmarks_kth_mad.versions import SCRIPT
+
 SHELLS = ("bash", "zsh", "tcsh")
 _FOLDERS = {"root", "run", "out", "clean", "span_run", "planted"}
 _FILES = {"checkpoint", "config"}
 
 
-def add_completion(parser: argparse.ArgumentParser) -> None:
-    """For which shell."""
+def add_completion(parser: argparse.ArgumentParser, completed: argparse.ArgumentParser) -> None:
+    """For which shell, and what it is to complete."""
     parser.add_argument("shell", choices=SHELLS, help="that is to complete")
+    parser.set_defaults(completed=completed)
 
 
 def run_command(options: argparse.Namespace) -> None:
     """Print a script that the shell reads: commands, options, choices, files and folders."""
     import shtab
 
-    from benchmarks_kth_mad.options import build_parser
-    from benchmarks_kth_mad.versions import SCRIPT
-
-    parser = build_parser()
+    parser = options.completed
     for one in _all_of(parser):
         one.prog = one.prog.replace(parser.prog, SCRIPT)
     for one in _all_of(parser):

@@ -25,6 +25,7 @@ from benchmarks_kth_mad.evaluation.failures import blame, in_one_line
 from benchmarks_kth_mad.evaluation.journal import Entry, Journal, Writer
 from benchmarks_kth_mad.evaluation.kept_maps import CLIP, COMMAND, MAP, KeptMaps
 from benchmarks_kth_mad.evaluation.machine import Machine
+from benchmarks_kth_mad.evaluation.sharing import work_through
 from benchmarks_kth_mad.files import sweep
 from benchmarks_kth_mad.methods import Clips, Options
 from benchmarks_kth_mad.models import Checkpoint
@@ -117,20 +118,21 @@ def attribute_clips(
         BenchmarkError: maps of other conditions are there; options that no clip can be explained by;
             or every clip failed.
     """
-    journal, processes = Journal(run.attributions, COMMAND), machine.processes
-    new = not journal.folder.is_dir() or fresh
-    todo = processes.from_first(lambda: _todo(run, checkpoint, dataset, asked, machine, fresh))
-    try:
-        with journal.writer(processes.rank) as writer, machine.computing():
-            maker = _Maker(checkpoint, dataset, asked, machine.device, writer)
-            for place, methods in progress_bar(processes.mine(todo), desc="clips", unit="clip"):
-                maker.make(place, methods)
-    except BenchmarkError:
-        if new and processes.count == 1:
-            journal.drop()  # nothing was taken but faulty options
-        raise
-    processes.wait()
-    return processes.from_first(lambda: _failures(run))
+
+    def work(writer: Writer, share: Sequence[tuple[int, list[str]]]) -> None:
+        maker = _Maker(checkpoint, dataset, asked, machine.device, writer)
+        for place, methods in progress_bar(share, desc="clips", unit="clip"):
+            maker.make(place, methods)
+
+    work_through(
+        run.attributions,
+        COMMAND,
+        machine,
+        fresh,
+        lambda: _todo(run, checkpoint, dataset, asked, machine, fresh),
+        work,
+    )
+    return machine.processes.from_first(lambda: _failures(run))
 
 
 def _todo(
@@ -146,10 +148,10 @@ def _todo(
     if fresh:
         results = (run.evaluation, run.rows, run.rows_as_text, run.motion, *run.reports)
         run.drop(run.attributions, *results)
+    journal = Journal(run.attributions, COMMAND)
     conditions = _conditions(run, checkpoint, dataset, asked, machine)
     made = {"root": str(dataset.root)} | made_by(machine.device, machine.processes.count)
     Conditions(run.attributions, COMMAND).agree_or_keep(conditions, made)
-    journal = Journal(run.attributions, COMMAND)
     todo = []
     for place in asked.chosen:
         name = dataset.records[place].name

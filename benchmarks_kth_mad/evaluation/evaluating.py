@@ -18,6 +18,7 @@ from benchmarks_kth_mad.evaluation.kept_maps import KeptMaps
 from benchmarks_kth_mad.evaluation.kept_rows import save_rows
 from benchmarks_kth_mad.evaluation.machine import Machine
 from benchmarks_kth_mad.evaluation.measuring import METRICS, Played
+from benchmarks_kth_mad.evaluation.sharing import work_through
 from benchmarks_kth_mad.files import sweep
 from benchmarks_kth_mad.models import Checkpoint
 from benchmarks_kth_mad.runs import Run
@@ -87,21 +88,22 @@ def evaluate_clips(
     for metric in metrics:
         if metric not in METRICS:
             raise BenchmarkError(f"metric {metric!r}: expected one of {', '.join(METRICS)}")
-    journal, processes = Journal(run.evaluation, COMMAND), machine.processes
-    new = not journal.folder.is_dir() or fresh
-    todo = processes.from_first(lambda: _todo(run, metrics, played, machine, fresh))
-    try:
-        with journal.writer(processes.rank) as writer, machine.computing():
-            checkpoint.model.to(machine.device)
-            player = _Player(checkpoint, KeptMaps(run), played, machine.device, writer)
-            for name, pairs in progress_bar(processes.mine(todo), desc="clips", unit="clip"):
-                player.play(name, pairs)
-    except BenchmarkError:
-        if new and processes.count == 1:
-            journal.drop()  # nothing was taken but faulty options
-        raise
-    processes.wait()
-    return processes.from_first(lambda: _merge(run, checkpoint, metrics, played))
+
+    def work(writer: Writer, share: Sequence[tuple[str, Pairs]]) -> None:
+        checkpoint.model.to(machine.device)
+        player = _Player(checkpoint, KeptMaps(run), played, machine.device, writer)
+        for name, pairs in progress_bar(share, desc="clips", unit="clip"):
+            player.play(name, pairs)
+
+    work_through(
+        run.evaluation,
+        COMMAND,
+        machine,
+        fresh,
+        lambda: _todo(run, metrics, played, machine, fresh),
+        work,
+    )
+    return machine.processes.from_first(lambda: _merge(run, checkpoint, metrics, played))
 
 
 def _todo(
@@ -117,6 +119,7 @@ def _todo(
         )
     if fresh:
         run.drop(run.evaluation, run.rows, run.rows_as_text, *run.reports)
+    journal = Journal(run.evaluation, COMMAND)
     conditions = {
         "metrics": metrics,
         "played": asdict(played),
@@ -127,7 +130,6 @@ def _todo(
     }
     made = made_by(machine.device, machine.processes.count)
     Conditions(run.evaluation, COMMAND).agree_or_keep(conditions, made)
-    journal = Journal(run.evaluation, COMMAND)
     todo = []
     for name in kept.names:
         pairs = [(metric, method) for method in kept.methods_of(name) for metric in metrics]

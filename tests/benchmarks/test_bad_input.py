@@ -306,17 +306,24 @@ def test_files_of_a_run(
             assert f" {made_by}" in line
 
 
-def test_maps_that_are_damaged(refused: Refused, run_copy: Path) -> None:
+def test_maps_that_are_damaged(
+    refused: Refused, run_copy: Path, command: Callable[..., str]
+) -> None:
     part = run_copy / "attributions" / "part-0000.sqlite"
     whole = part.read_bytes()
     foreign = [b"", b"words\nand words\n", whole[: len(whole) // 2]]
     foreign.append((run_copy / "evaluation" / part.name).read_bytes())
     for content in foreign:
         part.write_bytes(content)
-        for command in ("evaluate", "report"):
-            line = refused(command, "--run", run_copy, *(["--steps", 5] * (command == "evaluate")))
+        for name in ("evaluate", "report"):
+            line = refused(name, "--run", run_copy, *(["--steps", 5] * (name == "evaluate")))
             assert str(part.parent) in line
             assert "run attribute again with --fresh" in line
+    command("attribute", "--run", run_copy, "--clips", 1, "--methods", "random", "--fresh")
+    (run_copy / "evaluation").mkdir()
+    (run_copy / "evaluation" / part.name).write_bytes(b"words and words" * 100)
+    assert "run evaluate again with --fresh" in refused("evaluate", "--run", run_copy)
+    command("evaluate", "--run", run_copy, "--steps", 2, "--fresh")
 
 
 def test_maps_of_another_checkpoint(refused: Refused, run_copy: Path, rendered: Path) -> None:
