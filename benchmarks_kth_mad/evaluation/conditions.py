@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from benchmarks_kth_mad.files import make_folder, read_text, whole_file
 from benchmarks_kth_mad.runs import PACKAGES
 
 MANIFEST = "manifest.json"
+_BESIDES = ("av", "kornia", "opencv-python-headless", "scikit-image")
 _BLOCK = 1 << 20
 _SHOWN = 60
 
@@ -93,8 +94,14 @@ def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]
 
 
 def software() -> dict[str, str]:
-    """Versions on which results depend."""
-    return {name: version(name) for name in PACKAGES}
+    """Versions on which results depend: of what computes, decodes, blurs and divides."""
+    found = {name: version(name) for name in PACKAGES}
+    for name in _BESIDES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # or another build of it, under another name
+            found[name] = "absent"
+    return found
 
 
 def made_by(device: str, processes: int) -> dict[str, Any]:
