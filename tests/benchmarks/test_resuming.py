@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,12 +102,20 @@ def entries(folder: Path) -> dict[tuple[str, ...], tuple]:
     return found
 
 
+def n_finished(folder: Path) -> int:
+    parts = (("attributions", "attribute"), ("evaluation", "evaluate"))
+    return sum(len(Journal(folder / part, command)) for part, command in parts)
+
+
 def test_killed_again_and_again(finished, undisturbed: Path, tmp_path: Path) -> None:
     folder = bare_run(finished, tmp_path / "run")
     chance, kills, before = random.Random(0), 0, {}
     while True:
+        enough = len(before) + chance.randint(1, 12)  # of 52
         process = begin(study, folder)
-        process.join(chance.uniform(0.2, 0.6) * (1 + kills))
+        while process.is_alive() and n_finished(folder) < enough:
+            time.sleep(chance.uniform(0, 0.02))
+        process.join(0)
         if process.exitcode is not None:
             break
         process.kill()
