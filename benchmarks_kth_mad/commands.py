@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from benchmarks_kth_mad.choice import by_turns
-from benchmarks_kth_mad.console import progress_bar, shows_progress, silent
+from benchmarks_kth_mad.console import progress_bar, shows_progress
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError, ClipsFailed
 from benchmarks_kth_mad.evaluation import Unit, load_curves, load_explained, load_rows
@@ -151,10 +151,9 @@ def attribute(
     """
     if n_clips < 1:
         raise BenchmarkError(f"--clips: expected at least 1, got {n_clips}")
-    with joined() as processes, silent(not processes.is_first):
+    with joined() as processes:
         checkpoint = checkpoint_of(run)
         dataset = source.dataset("test", checkpoint.clip)
-        options = replace(options, show_progress=options.show_progress and processes.is_first)
         asked = Asked(by_turns(dataset, n_clips), list(dict.fromkeys(methods)), options)
         machine = Machine(device, precision, processes)
         failed = attribute_clips(run, checkpoint, dataset, asked, machine, fresh)
@@ -181,7 +180,7 @@ def evaluate(
     Raises:
         ClipsFailed: at the end, where some clips have no area, and the error in its place.
     """
-    with joined() as processes, silent(not processes.is_first):
+    with joined() as processes:
         machine = Machine(device, precision, processes)
         played = Played(unit, n_steps, baseline)
         n_areas, failed = evaluate_clips(run, checkpoint_of(run), metrics, played, machine, fresh)
@@ -200,10 +199,10 @@ def report(run: Run, n_pictures: int, n_html_clips: int = 4, seed: int = 0) -> N
     unit = str(rows["unit"].iloc[0])
     names = reports.draw(run, explained, curves, manifest.source.classes, unit, n_pictures)
     reports.write_tables(run, means, compared)
-    reports.write_report(run, manifest, rows, compared, names, seed)
+    reports.write_report(run, manifest, rows, means, compared, names)
     made = reports.conditions_of(run)
     reports.write_page(run, manifest, explained, rows, curves, means, compared, n_html_clips, made)
-    print(f"\n{reports.as_text(reports.summary(rows, seed))}\n")
+    print(f"\n{reports.as_text(reports.mean_table(means))}\n")
     if not compared.empty:
         print(f"{reports.as_text(reports.comparison_table(compared))}\n")
     print(f"{manifest.claim}\n\nreport    {run.report}\npage      {run.page}")

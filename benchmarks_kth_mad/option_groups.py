@@ -9,6 +9,7 @@ from benchmarks_kth_mad.console import shows_progress
 from benchmarks_kth_mad.data.kth_index import ACTIONS
 from benchmarks_kth_mad.data.mad_index import SPECTRA, read_classes
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP, ClipShape
+from benchmarks_kth_mad.declared import MOST
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import METRICS, UNITS
 from benchmarks_kth_mad.methods import BASELINES, DEFAULT_METHODS, METHODS, Options
@@ -19,7 +20,6 @@ from benchmarks_kth_mad.runs import Source
 from benchmarks_kth_mad.training import PRECISIONS, Recipe
 
 RENDERED_ACTIONS = ("boxing", "handwaving", "running", "walking")
-_MOST = 2**32 - 1
 _OF_TRAINING = {
     "epochs": "passes over the training split",
     "batch_size": "clips of a step, over all devices together",
@@ -288,9 +288,9 @@ def whole_number(least: int) -> Callable[[str], int]:
             number = int(text)
         except ValueError:
             number = least - 1
-        if not least <= number <= _MOST:
+        if not least <= number <= MOST:
             raise argparse.ArgumentTypeError(
-                f"expected a whole number from {least} to {_MOST}, got {text!r}"
+                f"expected a whole number from {least} to {MOST}, got {text!r}"
             )
         return number
 

@@ -113,7 +113,7 @@ class ToyRun:
         if n_pictures is not None:
             names = draw(run, self.explained, self.curves, CLASSES, "voxel", n_pictures)
         write_tables(run, means, compared)
-        write_report(run, self.manifest, self.rows, compared, names)
+        write_report(run, self.manifest, self.rows, means, compared, names)
         write_page(
             run,
             self.manifest,

@@ -1,7 +1,7 @@
 """The rows of a run: measured clip by clip by several processes, kept as they come, merged exactly."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
@@ -144,9 +144,18 @@ def _merge(
 ) -> tuple[int, dict[str, str]]:
     """Write all rows, by metric, method and clip; how many have an area, and which clips failed."""
     kept, journal = KeptMaps(run), Journal(run.evaluation, COMMAND)
+    known = {name: _of_clip(kept.facts(name), checkpoint.classes) for name in kept.names}
     rows = pd.DataFrame(
         [
-            _row(kept, journal, checkpoint, played, metric, method, name)
+            {
+                "metric": metric,
+                "method": method,
+                "clip": name,
+                **known[name],
+                "baseline": played.baseline,
+                "unit": played.unit,
+                **_measured(kept, journal, metric, method, name),
+            }
             for metric in metrics
             for method in kept.methods
             for name in kept.names
@@ -157,28 +166,23 @@ def _merge(
     return int(rows["area"].notna().sum()), dict(zip(wrong["clip"], wrong["error"], strict=True))
 
 
-def _row(
-    kept: KeptMaps,
-    journal: Journal,
-    checkpoint: Checkpoint,
-    played: Played,
-    metric: str,
-    method: str,
-    name: str,
-) -> dict[str, Any]:
-    facts, key = kept.facts(name), (name, method, metric)
-    error = kept.error(name, method)
-    entry = Entry(error=error) if error is not None else journal[key]
+def _of_clip(facts: Mapping[str, Any], classes: Sequence[str]) -> dict[str, Any]:
+    """What a row says of its clip; nothing was predicted of one that failed."""
     target = facts.get("target")
     return {
-        "metric": metric,
-        "method": method,
-        "clip": name,
         "person": facts["person"],
-        "label": checkpoint.classes[facts["label"]],
-        "explained": "" if target is None else checkpoint.classes[target],
-        "baseline": played.baseline,
-        "unit": played.unit,
+        "label": classes[facts["label"]],
+        "explained": "" if target is None else classes[target],
+    }
+
+
+def _measured(
+    kept: KeptMaps, journal: Journal, metric: str, method: str, name: str
+) -> dict[str, Any]:
+    """Area and curve of one map, or why there is none."""
+    error = kept.error(name, method)
+    entry = Entry(error=error) if error is not None else journal[name, method, metric]
+    return {
         "area": entry.facts.get("area", float("nan")),
         "error": entry.error or "",
         "fractions": entry.arrays.get("fractions"),

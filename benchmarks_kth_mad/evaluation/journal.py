@@ -2,7 +2,6 @@
 
 import io
 import json
-import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -78,32 +77,15 @@ class Journal:
         return self._entry(key, "null")
 
     def _entry(self, key: Key, column: str) -> Entry:
+        path = self._places[key]
         query = f"select facts, {column} from entries where key = ?"
-        for facts, arrays in self._rows(self._places[key], query, [json.dumps(key)]):
-            try:
-                content = json.loads(facts)
-                unpacked = {} if arrays is None else _unpacked(arrays)
-                return Entry(content["facts"], unpacked, content["error"])
-            except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
-                raise self._unreadable(self._places[key]) from error
-        raise self._unreadable(self._places[key])
-
-    def drop(self) -> None:
-        """Remove all entries, and what else is in the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self._places, self._failed = {}, set()
-
-    @contextmanager
-    def writer(self, rank: int) -> Iterator["Writer"]:
-        """The file of one process, to write to; read anew to see what was written."""
-        make_folder(self.folder)
-        path = self.folder / f"part-{rank:04d}.sqlite"
         try:
-            with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-                connection.execute(_TABLE)
-                yield Writer(connection)
-        except sqlite3.Error as error:
-            raise self._unreadable(path) from error
+            ((facts, arrays),) = self._rows(path, query, [json.dumps(key)])
+            content = json.loads(facts)
+            unpacked = {} if arrays is None else _unpacked(arrays)
+            return Entry(content["facts"], unpacked, content["error"])
+        except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
+            raise _unreadable(path, self._command) from error
 
     def _rows(self, path: Path, query: str, values: Sequence[str] = ()) -> Iterable[tuple]:
         try:
@@ -111,21 +93,33 @@ class Journal:
                 tables = connection.execute("select name from sqlite_master").fetchall()
                 return connection.execute(query, values).fetchall() if tables else []
         except sqlite3.Error as error:
-            raise self._unreadable(path) from error
+            raise _unreadable(path, self._command) from error
 
     def _key(self, path: Path, text: object) -> Key:
         try:
             key = json.loads(text)  # type: ignore[arg-type]
         except (ValueError, TypeError) as error:
-            raise self._unreadable(path) from error
+            raise _unreadable(path, self._command) from error
         if not isinstance(key, list) or not all(isinstance(part, str) for part in key):
-            raise self._unreadable(path)
+            raise _unreadable(path, self._command)
         return tuple(key)
 
-    def _unreadable(self, path: Path) -> BenchmarkError:
-        return BenchmarkError(
-            f"{path}: not a part that can be read; run {self._command} again with --fresh"
-        )
+
+@contextmanager
+def writing(folder: Path, command: str, rank: int) -> Iterator["Writer"]:
+    """The file of one process in the folder of a `Journal`, to write to.
+
+    Raises:
+        BenchmarkError: a file that can not be written.
+    """
+    make_folder(folder)
+    path = folder / f"part-{rank:04d}.sqlite"
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute(_TABLE)
+            yield Writer(connection)
+    except sqlite3.Error as error:
+        raise _unreadable(path, command) from error
 
 
 class Writer:
@@ -139,6 +133,10 @@ class Writer:
         facts = json.dumps({"facts": dict(entry.facts), "error": entry.error})
         values = (json.dumps(key), entry.error is not None, facts, _packed(entry.arrays))
         self._connection.execute("insert or replace into entries values (?, ?, ?, ?)", values)
+
+
+def _unreadable(path: Path, command: str) -> BenchmarkError:
+    return BenchmarkError(f"{path}: not a part that can be read; run {command} again with --fresh")
 
 
 def _packed(arrays: Mapping[str, np.ndarray]) -> bytes:

@@ -1,11 +1,12 @@
 """A list of work that several processes go through, each with a journal file of its own."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.evaluation.journal import Journal, Writer
+from benchmarks_kth_mad.evaluation.journal import Writer, writing
 from benchmarks_kth_mad.evaluation.machine import Machine
 
 T = TypeVar("T")
@@ -36,12 +37,11 @@ def work_through(
     processes = machine.processes
     new = fresh or not folder.is_dir()
     todo = processes.from_first(find)
-    journal = Journal(folder, command)
     try:
-        with journal.writer(processes.rank) as writer, machine.computing():
+        with writing(folder, command, processes.rank) as writer, machine.computing():
             work(writer, processes.mine(todo))
     except BenchmarkError:
         if new and processes.count == 1:
-            journal.drop()
+            shutil.rmtree(folder, ignore_errors=True)
         raise
     processes.wait()

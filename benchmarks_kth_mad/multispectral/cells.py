@@ -7,7 +7,7 @@ import torch
 
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import Explained
-from benchmarks_kth_mad.evaluation.journal import Entry, Journal
+from benchmarks_kth_mad.evaluation.journal import Entry, Journal, writing
 
 Cell = tuple[str, str, str]
 
@@ -40,7 +40,7 @@ class KeptCells:
             "methods": list(drawn.maps),
             "inputs": len(drawn.clips),
         }
-        with self._journal.writer(0) as writer:
+        with writing(self._journal.folder, "multispectral", rank=0) as writer:
             writer.write(cell, Entry(facts, arrays))
         self._journal = Journal(self._journal.folder, "multispectral")
 

@@ -14,6 +14,8 @@ from benchmarks_kth_mad.studies.config_files import (
     NetworkPlan,
     check_counts,
     check_names,
+    check_some,
+    chosen_of,
     load_study,
     mapping_of,
     network_plans,
@@ -92,9 +94,7 @@ class StudyConfig:
             ("methods", self.methods, METHODS),
             ("metrics", self.metrics, METRICS),
         ):
-            check_names(name, given, known)
-            if not given:
-                raise BenchmarkError(f"{name}: expected at least one of {', '.join(known)}")
+            check_some(name, given, known)
         check_counts(self, "study", {"seed": 0})
         check_names("fusion", self.fusion, FUSION)
         check_names("fused networks", self.fused_networks(), MODELS)
@@ -103,8 +103,7 @@ class StudyConfig:
 
     def of_networks(self, names: Sequence[str]) -> "StudyConfig":
         """The same study of some of its networks; what each gives does not depend on the others."""
-        check_names("networks", names, self.networks)
-        return replace(self, networks={name: self.networks[name] for name in names})
+        return replace(self, networks=chosen_of(self.networks, names))
 
     def fused_networks(self) -> list[str]:
         """Names of the networks that see both spectra at once."""

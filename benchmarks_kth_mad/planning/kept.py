@@ -1,6 +1,7 @@
 """What a run keeps already, counted: a plan does not do it again."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -34,8 +35,8 @@ def kept_maps(
     del told["show_progress"]
     asked = {"clips": list(clips), "methods": list(dict.fromkeys(methods)), "options": told}
     _check(run.attributions, kept.conditions, asked)
-    done = [method for name in clips for method in kept.methods_of(name)]
-    return {method: done.count(method) for method in methods}
+    done = _maps_of(kept, clips)
+    return {method: done[method] for method in methods}
 
 
 def maps_there(run: Run) -> dict[str, int]:
@@ -45,8 +46,8 @@ def maps_there(run: Run) -> dict[str, int]:
         BenchmarkError: no maps at all.
     """
     kept = KeptMaps(run)
-    done = [method for name in kept.names for method in kept.methods_of(name)]
-    return {method: done.count(method) for method in kept.methods}
+    done = _maps_of(kept, kept.names)
+    return {method: done[method] for method in kept.methods}
 
 
 def kept_rows(run: Run, metrics: Sequence[str], played: Played) -> dict[tuple[str, str], int]:
@@ -65,6 +66,10 @@ def kept_rows(run: Run, metrics: Sequence[str], played: Played) -> dict[tuple[st
         for metric in metrics
         for method in kept.methods
     }
+
+
+def _maps_of(kept: KeptMaps, clips: Sequence[str]) -> Counter[str]:
+    return Counter(method for name in clips for method in kept.methods_of(name))
 
 
 def _check(folder: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

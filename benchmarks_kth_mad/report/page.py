@@ -20,6 +20,7 @@ from benchmarks_kth_mad.report.areas import BETTER, RANDOM, failures, metrics_of
 from benchmarks_kth_mad.report.player import player_data
 from benchmarks_kth_mad.report.words import (
     axis_of,
+    chance,
     explain_area,
     explain_tests,
     in_short,
@@ -105,7 +106,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     environment.policies["json.dumps_kwargs"] = {}  # not sorted: insertion comes first
-    environment.filters.update(proper=proper, number=_number, signed=_signed, chance=_chance)
+    environment.filters.update(proper=proper, number=_number, signed=_signed, chance=chance)
     return environment
 
 
@@ -214,9 +215,3 @@ def _number(value: float) -> str:
 
 def _signed(value: float) -> str:
     return "" if pd.isna(value) else f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _chance(p: float) -> str:
-    if pd.isna(p):
-        return ""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"

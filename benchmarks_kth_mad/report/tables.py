@@ -14,7 +14,7 @@ from benchmarks_kth_mad.report.areas import (
     metrics_of,
     over_persons,
 )
-from benchmarks_kth_mad.report.words import explain_area, explain_tests, measured
+from benchmarks_kth_mad.report.words import chance, explain_area, explain_tests, measured
 from benchmarks_kth_mad.runs import Manifest, Run
 
 
@@ -54,8 +54,12 @@ def mean_areas(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 
 def summary(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """`mean_areas` in words: a column for the interval, and none that would be empty."""
-    means = mean_areas(rows, seed)
+    """`mean_areas` in words: see `mean_table`."""
+    return mean_table(mean_areas(rows, seed), persons_known="person" in rows)
+
+
+def mean_table(means: pd.DataFrame, persons_known: bool = True) -> pd.DataFrame:
+    """Mean areas in words: a column for the interval, and none that would be empty."""
     table = pd.DataFrame(
         {
             "metric": means["metric"].map(measured),
@@ -70,7 +74,7 @@ def summary(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
             ],
         }
     )
-    unknown = [] if "person" in rows else ["persons"]
+    unknown = [] if persons_known else ["persons"]
     return table.drop(columns=unknown if means["failed"].any() else [*unknown, "failed"])
 
 
@@ -88,8 +92,8 @@ def comparison_table(compared: pd.DataFrame) -> pd.DataFrame:
             ],
             "difference": [f"{one:+.3f}" if one == one else "" for one in compared["difference"]],
             "95 % interval": _bounds(compared, "+.3f"),
-            "p": [_chance(one) for one in compared["p"]],
-            "p (Holm)": [_chance(one) for one in compared["p holm"]],
+            "p": [chance(one) for one in compared["p"]],
+            "p (Holm)": [chance(one) for one in compared["p holm"]],
             "verdict": compared["verdict"],
         }
     )
@@ -117,9 +121,9 @@ def write_report(
     run: Run,
     manifest: Manifest,
     rows: pd.DataFrame,
+    means: pd.DataFrame,
     compared: pd.DataFrame,
     pictures: Sequence[str],
-    seed: int = 0,
 ) -> None:
     """Write the tables, what they were made with, and links to the pictures."""
     failed = failures(rows)
@@ -130,7 +134,7 @@ def write_report(
         "",
         explain_area(rows),
         "",
-        as_text(summary(rows, seed)),
+        as_text(mean_table(means, "person" in rows)),
         "",
         *([] if compared.empty else [as_text(comparison_table(compared)), ""]),
         *[f"{line}\n" for line in explain_tests(rows, compared)],
@@ -177,13 +181,6 @@ def _bounds(table: pd.DataFrame, form: str) -> list[str]:
         f"{low:{form}} to {high:{form}}" if low == low else ""
         for low, high in zip(table["low"], table["high"], strict=True)
     ]
-
-
-def _chance(p: float) -> str:
-    """A p-value, to as many digits as are of use."""
-    if p != p:
-        return ""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _failed_list(failed: pd.DataFrame) -> str:

@@ -54,6 +54,13 @@ def why(metric: str, unit: str) -> str:
     return _WHY[metric].format(unit=unit)
 
 
+def chance(p: float) -> str:
+    """A p-value, to as many digits as are of use; nothing where there is none."""
+    if pd.isna(p):
+        return ""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def in_short(metric: str, best: str, compared: pd.DataFrame, who: str) -> list[str]:
     """What came out of one metric, in sentences: who beats the random map, and who the others."""
     if best == "random":

@@ -16,6 +16,8 @@ from benchmarks_kth_mad.studies.config_files import (
     NetworkPlan,
     check_counts,
     check_names,
+    check_some,
+    chosen_of,
     load_study,
     mapping_of,
     network_plans,
@@ -122,9 +124,7 @@ class SequentialConfig:
             ("methods", self.methods, METHODS),
             ("metrics", self.metrics, METRICS),
         ):
-            check_names(name, given, known)
-            if not given:
-                raise BenchmarkError(f"{name}: expected at least one of {', '.join(known)}")
+            check_some(name, given, known)
         check_counts(self, "study", {"seed": 0})
         for name, plan in self.networks.items():
             if plan.clip.frames < 3:  # or there are no thirds
@@ -134,8 +134,7 @@ class SequentialConfig:
 
     def of_networks(self, names: Sequence[str]) -> "SequentialConfig":
         """The same study of some of its networks; what each gives does not depend on the others."""
-        check_names("networks", names, self.networks)
-        return replace(self, networks={name: self.networks[name] for name in names})
+        return replace(self, networks=chosen_of(self.networks, names))
 
     def options(self) -> Options:
         """What the methods are told."""

@@ -94,6 +94,19 @@ def check_names(name: str, given: object, known: object) -> None:
         raise BenchmarkError(f"{name}: expected different ones, got {', '.join(given)}")
 
 
+def check_some(name: str, given: object, known: object) -> None:
+    """Refuse what is not a list of known names, or names nothing."""
+    check_names(name, given, known)
+    if not given:
+        raise BenchmarkError(f"{name}: expected at least one of {', '.join(known)}")  # type: ignore[arg-type]
+
+
+def chosen_of(networks: Mapping[str, NetworkPlan], names: Sequence[str]) -> dict[str, NetworkPlan]:
+    """Some networks of a study."""
+    check_names("networks", names, networks)
+    return {name: networks[name] for name in names}
+
+
 def check_counts(part: object, name: str, least: Mapping[str, int]) -> None:
     """Refuse attributes of a part that are no whole number, or below the least."""
     for one, minimum in least.items():

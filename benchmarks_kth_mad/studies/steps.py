@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks_kth_mad.console import silent
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation.conditions import Conditions, made_by
 from benchmarks_kth_mad.files import whole_file
@@ -94,5 +93,5 @@ def check_ours(folder: Path, command: str) -> None:
 
 def by_first(work: Callable[[], T]) -> T:
     """Do something in the first of all processes, and give all what it found."""
-    with joined() as processes, silent(not processes.is_first):
+    with joined() as processes:
         return processes.from_first(work)

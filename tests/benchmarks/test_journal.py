@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.evaluation.journal import Entry, Journal
+from benchmarks_kth_mad.evaluation.journal import Entry, Journal, writing
 
 
 def write_on(folder: Path, first: int, told: Connection) -> None:
     """Write entries without end, and tell the number of each that is written."""
-    with Journal(folder, "attribute").writer(0) as writer:
+    with writing(folder, "attribute", 0) as writer:
         for number in range(first, 10**6):
             array = np.full(20_000, number)
             writer.write((str(number),), Entry({"number": number}, {"array": array}))
@@ -35,11 +35,11 @@ def write_on(folder: Path, first: int, told: Connection) -> None:
 def test_what_is_written_is_read(
     tmp_path_factory: pytest.TempPathFactory, facts: dict, values: list, error: str, key: list
 ) -> None:
-    journal = Journal(tmp_path_factory.mktemp("journal"), "attribute")
+    folder = tmp_path_factory.mktemp("journal")
     array = np.array(values, dtype=np.float32)
-    with journal.writer(3) as writer:
+    with writing(folder, "attribute", 3) as writer:
         writer.write(tuple(key), Entry(facts, {"values": array}, error))
-    found = Journal(journal.folder, "attribute")
+    found = Journal(folder, "attribute")
     assert list(found) == [tuple(key)]
     assert found.done(tuple(key)) == (error is None)
     entry = found[tuple(key)]
@@ -52,9 +52,8 @@ def test_what_is_written_is_read(
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_an_entry_that_did_not_fail_counts(tmp_path: Path, order: tuple[int, int]) -> None:
-    journal = Journal(tmp_path, "attribute")
     for rank, error in zip(order, (None, "out of memory"), strict=True):
-        with journal.writer(rank) as writer:
+        with writing(tmp_path, "attribute", rank) as writer:
             writer.write(("a",), Entry({"rank": rank}, error=error))
     found = Journal(tmp_path, "attribute")
     assert len(found) == 1
@@ -64,7 +63,7 @@ def test_an_entry_that_did_not_fail_counts(tmp_path: Path, order: tuple[int, int
 
 def test_a_later_entry_of_the_same_process_replaces(tmp_path: Path) -> None:
     for error in ("out of memory", None):
-        with Journal(tmp_path, "attribute").writer(0) as writer:
+        with writing(tmp_path, "attribute", 0) as writer:
             writer.write(("a",), Entry(error=error))
     assert Journal(tmp_path, "attribute").done(("a",))
 
@@ -114,8 +113,7 @@ def test_a_file_of_another_kind(tmp_path: Path, content: bytes) -> None:
     ],
 )
 def test_entries_of_another_kind(tmp_path: Path, key: str, facts: str, arrays: bytes) -> None:
-    journal = Journal(tmp_path, "evaluate")
-    with journal.writer(0) as writer:
+    with writing(tmp_path, "evaluate", 0) as writer:
         values = (key, 0, facts, arrays)
         writer._connection.execute("insert into entries values (?, ?, ?, ?)", values)
     with pytest.raises(BenchmarkError, match="not a part that can be read; run evaluate again"):

@@ -15,7 +15,7 @@ import torch
 from benchmarks_kth_mad.cli import main
 from benchmarks_kth_mad.data.masks import load_masks
 from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.evaluation.journal import Entry, Journal
+from benchmarks_kth_mad.evaluation.journal import Entry, Journal, writing
 from benchmarks_kth_mad.files import plain_name
 
 ROOT = Path(__file__).parents[2]
@@ -82,7 +82,7 @@ def test_maps_of_a_run_carry_no_code(
     refused: Callable[..., str], run_copy: Path, command: str
 ) -> None:
     journal = Journal(run_copy / "attributions", "attribute")
-    with journal.writer(0) as writer:
+    with writing(journal.folder, "attribute", 0) as writer:
         for key in journal:
             if key[0] == "clip":
                 evil = {"input_0": np.array([Evil(run_copy)], object)}

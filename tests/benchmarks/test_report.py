@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks_kth_mad.evaluation import Explained
-from benchmarks_kth_mad.report import comparisons, draw, summary, write_report
+from benchmarks_kth_mad.report import comparisons, draw, mean_areas, summary, write_report
 from benchmarks_kth_mad.runs import Manifest, Run, Source
 from captum_video import Curve
 from captum_video.visualization import plot_curves
@@ -112,7 +112,9 @@ def test_report_names_what_it_was_made_with(tmp_path: Path) -> None:
         Source("root", ("walking", "boxing")), "r3d_small", 0, 0.5, 4, (), {"torch": "9.9"}
     )
     rows = rows_of(AREAS)
-    write_report(run, manifest, rows, comparisons(rows), ["a.png", "a.gif", "a.mp4"])
+    write_report(
+        run, manifest, rows, mean_areas(rows), comparisons(rows), ["a.png", "a.gif", "a.mp4"]
+    )
     text = run.report.read_text()
     assert text.startswith("# walking, boxing: r3d_small\n\nAccuracy on 4 test clips")
     assert "proves nothing about other people" in text
