@@ -5,14 +5,11 @@ from statistics import median
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
 
 from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.models import build_model
 from benchmarks_kth_mad.speed.clock import seconds_of
-
-N_CLASSES = 6
-
+from benchmarks_kth_mad.speed.subject import N_CLASSES, forward, stored_for, with_backward
 
 def rate_table(
     name: str = "r3d_18",
@@ -48,43 +45,20 @@ def rate_table(
         for count in batches:
             shapes = [(count, c, frames, size, size) for c in network.input_channels]
             clips = tuple(
-                _stored_for(network, torch.rand(shape, device=device)) for shape in shapes
+                stored_for(network, torch.rand(shape, device=device)) for shape in shapes
             )
-            forward, both = _median_seconds(
-                (_forward(network, clips), _with_backward(network, clips)), rounds, device
+            plain, both = _median_seconds(
+                (forward(network, clips), with_backward(network, clips)), rounds, device
             )
             rows.append(
                 {
                     "network": name,
                     "batch": count,
-                    "forward passes/s": count / forward,
-                    "backward passes/s": count / (both - forward),
+                    "forward passes/s": count / plain,
+                    "backward passes/s": count / (both - plain),
                 }
             )
     return pd.DataFrame(rows)
-
-
-def _stored_for(network: nn.Module, clips: Tensor) -> Tensor:
-    """In the memory format in which the engine hands clips to such a network."""
-    if any(isinstance(module, nn.Conv3d) for module in network.modules()):
-        return clips.contiguous(memory_format=torch.channels_last_3d)
-    return clips
-
-
-def _forward(network: nn.Module, clips: tuple[Tensor, ...]) -> Callable[[], object]:
-    def run() -> None:
-        with torch.inference_mode():
-            network(*clips)
-
-    return run
-
-
-def _with_backward(network: nn.Module, clips: tuple[Tensor, ...]) -> Callable[[], object]:
-    def run() -> None:
-        leaves = [clip.detach().requires_grad_() for clip in clips]
-        torch.autograd.grad(network(*leaves)[:, 0].sum(), leaves)
-
-    return run
 
 
 def _median_seconds(works: Sequence[Callable[[], object]], rounds: int, device: str) -> list[float]:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from benchmarks_kth_mad.checks.bench import Answer, Bench, Settings
 from benchmarks_kth_mad.checks.catalogue import CHECKS, KINDS
-from benchmarks_kth_mad.checks.costs import PLAIN, HeldBytes, cost_table, counted_passes
+from benchmarks_kth_mad.checks.costs import PLAIN, cost_table
+from benchmarks_kth_mad.speed.counting import HeldBytes, counted_passes
 from benchmarks_kth_mad.checks.experiment import COLUMNS, Plan
 from benchmarks_kth_mad.checks.planted import planted_rows
 from benchmarks_kth_mad.checks.tables import THEMES, themed_tables

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks_kth_mad.checks.costs import counted_passes
+from benchmarks_kth_mad.speed.counting import counted_passes
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import METRICS, UNITS, Explained, measure

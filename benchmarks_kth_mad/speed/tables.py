@@ -1,0 +1,108 @@
+"""The tables of the command ``speed``, by name, and how each is made."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+
+from benchmarks_kth_mad.speed.cell import cell_table
+from benchmarks_kth_mad.speed.frames import occlusion_table, rescaling_table, study_network
+from benchmarks_kth_mad.speed.imports import imports_table
+from benchmarks_kth_mad.speed.memory import gradcam_memory_table, perturbation_memory_table
+from benchmarks_kth_mad.speed.methods import ratio_table
+from benchmarks_kth_mad.speed.rate import rate_table
+from benchmarks_kth_mad.speed.scaling import scaling_table
+from benchmarks_kth_mad.speed.variants import variants_table
+
+CLIP, STUDY_CLIP = (16, 112), (30, 120)
+"""Frames, and height and width, of a 3-D network's clip and of study B's."""
+BATCH = {"cpu": 4, "cuda": 32}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is measured, and on what.
+
+    Attributes:
+        device: ``"cpu"`` or ``"cuda"``.
+        frames: of the clip; None for the table's own.
+        size: its height and width; None for the table's own.
+        rounds: of which medians are taken.
+        bfloat16: autocast the network (methods, rate).
+        model: whose passes are timed (methods, rate).
+        batches: clips in a batch (rate).
+        small: shorter sweeps (scaling).
+    """
+
+    device: str = "cpu"
+    frames: int | None = None
+    size: int | None = None
+    rounds: int = 5
+    bfloat16: bool = False
+    model: str = "r3d_18"
+    batches: Sequence[int] | None = None
+    small: bool = False
+
+    def clip(self, default: tuple[int, int] = CLIP) -> tuple[int, int]:
+        """Frames and size."""
+        return self.frames or default[0], self.size or default[1]
+
+    @property
+    def rate_batches(self) -> Sequence[int]:
+        """Clips in the batches of ``rate``."""
+        return self.batches or [BATCH[self.device]]
+
+
+def _methods(asked: Asked) -> pd.DataFrame:
+    return ratio_table(
+        asked.model, asked.device, *asked.clip(), asked.rounds, asked.bfloat16, others=True
+    )
+
+
+def _rate(asked: Asked) -> pd.DataFrame:
+    return rate_table(
+        asked.model,
+        asked.device,
+        *asked.clip(),
+        asked.rate_batches,
+        asked.rounds,
+        asked.bfloat16,
+    )
+
+
+def _of_frames(measure: Callable[..., pd.DataFrame]) -> Callable[[Asked], pd.DataFrame]:
+    def table(asked: Asked) -> pd.DataFrame:
+        frames, size = asked.clip(STUDY_CLIP)
+        clip = torch.rand(1, 3, frames, size, size, device=asked.device)
+        return measure(study_network(asked.device), clip, asked.rounds)
+
+    return table
+
+
+TABLES: dict[str, Callable[[Asked], pd.DataFrame]] = {
+    "methods": _methods,
+    "memory": lambda asked: perturbation_memory_table(asked.device, *asked.clip()),
+    "gradcam-memory": lambda asked: gradcam_memory_table(asked.device, *asked.clip()),
+    "frames": _of_frames(occlusion_table),
+    "rescaling": _of_frames(rescaling_table),
+    "cell": lambda asked: cell_table(asked.device, rounds=asked.rounds),
+    "scaling": lambda asked: scaling_table(
+        asked.device, asked.rounds, "small" if asked.small else "full"
+    ),
+    "variants": lambda asked: variants_table(asked.device, asked.rounds),
+    "imports": lambda asked: imports_table(asked.rounds),
+    "rate": _rate,
+}
+WORDS = {
+    "methods": "every method and metric against plain passes of --model, and others' beside them",
+    "memory": "memory over the number of perturbations",
+    "gradcam-memory": "memory of Grad-CAM against a plain pass",
+    "frames": "occlusion of study B's CNN-LSTM",
+    "rescaling": "temporal saliency rescaling of it",
+    "cell": "the input-cell attention LSTM over the length of its sequence",
+    "scaling": "ratios over frames, pixels, masks, clips and classes",
+    "variants": "plain passes compiled, folded or in bfloat16, and what becomes of maps",
+    "imports": "seconds until the package is there",
+    "rate": "passes per second of --model",
+}
