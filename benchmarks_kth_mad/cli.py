@@ -7,8 +7,6 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from benchmarks_kth_mad import commands, experiments
 from benchmarks_kth_mad.boxes.training import BoxRecipe
 from benchmarks_kth_mad.cards import command as cards
@@ -36,6 +34,7 @@ from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.rendering.thermal import MADSettings
 from benchmarks_kth_mad.runs import Run
 from benchmarks_kth_mad.sequential import command as sequential
+from benchmarks_kth_mad.speed import command as speed
 from benchmarks_kth_mad.training import resolve_device
 
 
@@ -219,23 +218,6 @@ def _motion(options: argparse.Namespace) -> None:
     )
 
 
-def _speed(options: argparse.Namespace) -> None:
-    if options.bfloat16 and options.of not in ("methods", "rate"):
-        raise BenchmarkError(f"--bfloat16: for --of methods and rate, not for --of {options.of}")
-    with torch.random.fork_rng():
-        torch.manual_seed(options.seed)
-        experiments.speed(
-            options.of,
-            resolve_device(options.device),
-            options.frames,
-            options.size,
-            options.rounds,
-            options.bfloat16,
-            options.model,
-            options.batches,
-        )
-
-
 def _convergence(options: argparse.Namespace) -> None:
     experiments.convergence(
         Run(options.run),
@@ -274,7 +256,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "motion": _motion,
     "report": _report,
     "demo": _demo,
-    "speed": _speed,
+    "speed": speed.run_command,
     "convergence": _convergence,
     "multispectral": multispectral.run_command,
     "sequential": sequential.run_command,

@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from benchmarks_kth_mad.boxes.networks import NETWORKS, Sizes
 from benchmarks_kth_mad.choice import spread_evenly
 from benchmarks_kth_mad.commands import checkpoint_of, render
@@ -22,37 +20,6 @@ from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.runs import Run
 
 PLANTED_ACTIONS = ("boxing", "handclapping", "walking")
-
-
-def speed(
-    of: str,
-    device: str,
-    frames: int,
-    size: int,
-    rounds: int,
-    autocast: bool,
-    model: str = "r3d_18",
-    batches: Sequence[int] | None = None,
-) -> None:
-    """Print a table of ratios, of memory over masks, or of clips per second."""
-    from benchmarks_kth_mad.speed import cell, methods, rate
-    from benchmarks_kth_mad.speed import frames as by_frames
-
-    print(f"{of}, clip 3 x {frames} x {size} x {size}, {device}, torch {torch.__version__}")
-    if of == "methods":
-        table = methods.ratio_table(device, frames, size, rounds, autocast)
-    elif of == "memory":
-        table = methods.memory_table(frames, size)
-    elif of == "rate":
-        counts = batches or [methods.BATCH[device]]
-        table = rate.rate_table(model, device, frames, size, counts, rounds, autocast)
-    elif of == "cell":
-        table = cell.cell_table(device, rounds=rounds)
-    else:
-        network, clip = by_frames.study_network(device), torch.rand(1, 3, frames, size, size)
-        measure = {"frames": by_frames.occlusion_table, "rescaling": by_frames.rescaling_table}
-        table = measure[of](network, clip.to(device), rounds)
-    print(table.to_markdown(index=False, floatfmt=".3f"))
 
 
 def convergence(

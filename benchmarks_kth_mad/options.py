@@ -24,7 +24,6 @@ from benchmarks_kth_mad.option_groups import (
     add_baseline,
     add_device,
     add_metrics,
-    add_rate,
     add_render,
     add_resuming,
     add_run,
@@ -37,6 +36,7 @@ from benchmarks_kth_mad.planning.command import add_dry_run, add_plan
 from benchmarks_kth_mad.planted.command import add_planted
 from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.sequential.command import add_sequential
+from benchmarks_kth_mad.speed.command import add_speed
 from benchmarks_kth_mad.versions import SCRIPT, versions
 
 
@@ -146,25 +146,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_pictures(demo)
     add_run(demo, folder="runs/demo")
 
-    speed = add("speed", "print how near the methods come to the plain forward pass")
-    speed.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="to time")
-    speed.add_argument("--frames", type=whole_number(4), default=16, help="of the clip")
-    speed.add_argument(
-        "--size", type=whole_number(16), default=112, help="height and width of the clip"
+    add_speed(
+        add("speed", "measure how near the methods come to plain passes, and keep the tables")
     )
-    speed.add_argument(
-        "--rounds", type=whole_number(1), default=5, help="of which medians are taken"
-    )
-    speed.add_argument("--bfloat16", action="store_true", help="autocast the network")
-    speed.add_argument(
-        "--of",
-        choices=("methods", "memory", "frames", "rescaling", "cell", "rate"),
-        default="methods",
-        help="methods on a 3-D ResNet; RISE's memory over masks; occlusion, or temporal saliency "
-        "rescaling, of a frame-wise CNN-LSTM (--frames 30 --size 120 is the study's); the "
-        "input-cell attention LSTM over the length of its sequence; passes per second of --model",
-    )
-    add_rate(speed)
 
     convergence = add("convergence", "print RISE's error over the number of masks, by estimator")
     convergence.add_argument("--clips", type=whole_number(1), default=2, help="of those explained")

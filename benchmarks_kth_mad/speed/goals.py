@@ -86,7 +86,9 @@ def _memory(table: pd.DataFrame) -> tuple[str, bool]:
     chunks = table["added / chunk"].max()
     told, flat = [], True
     for work, rows in table.groupby("work", sort=False):
-        fewest, most = (rows.loc[rows["perturbations"].agg(which)] for which in ("idxmin", "idxmax"))
+        fewest, most = (
+            rows.loc[rows["perturbations"].agg(which)] for which in ("idxmin", "idxmax")
+        )
         growth = (most["added MiB"] - fewest["added MiB"]) / most["chunk MiB"]
         flat &= bool(growth <= 0.5)
         told.append(f"{work} {fewest['added MiB']:.1f} to {most['added MiB']:.1f} MiB")
@@ -95,7 +97,9 @@ def _memory(table: pd.DataFrame) -> tuple[str, bool]:
 
 def _fewer_masks(score: str, least: float) -> Judge:
     def judge(table: pd.DataFrame) -> tuple[str, bool]:
-        gains = table[table["score"] == score].groupby("network", sort=False)["fewer masks"].median()
+        gains = (
+            table[table["score"] == score].groupby("network", sort=False)["fewer masks"].median()
+        )
         told = ", ".join(f"{network} {gain:.1f} x" for network, gain in gains.items())
         return f"{told} fewer", len(gains) > 1 and bool((gains >= least).all())
 
@@ -175,7 +179,9 @@ GOALS = (
         _memory,
     ),
     Goal("GradCAM3D", "<= 1.1 x one forward pass", "cpu", "methods", _looking),
-    Goal("memory of GradCAM3D", "<= 1.15 x a forward pass", None, "gradcam-memory", _looking_memory),
+    Goal(
+        "memory of GradCAM3D", "<= 1.15 x a forward pass", None, "gradcam-memory", _looking_memory
+    ),
     Goal(
         "RISE3D on logits",
         "error of coverage with <= 1/5 of its masks, on two networks",

@@ -49,8 +49,8 @@ def ratio_table(
         One row per work: by whom, its floor, passes (counted; of a network that reads frame by frame
         encoded frames over T; 0 where there is none, and the ratio is that of the whole to one clip),
         time per pass over that of the floor (wall clock, and CPU time where the work is done there)
-        with quartiles over rounds, clips per second, and which share that is of the fastest matrix
-        product measured here (forward passes only).
+        with quartiles over rounds, clips and floating-point operations per second (forward passes
+        only), and which share these are of the fastest matrix product measured here.
     """
     subject = subject_of(name, device, frames, size)
     with torch.autocast(device, torch.bfloat16, enabled=autocast):
@@ -61,18 +61,18 @@ def ratio_table(
             works |= {(THEIRS, work): one for work, one in peer_works(subject).items()}
         by_floor = dict(sorted(works.items(), key=lambda item: list(floors).index(item[1].floor)))
         found = interleaved(by_floor, floors, device, rounds)
-    peak = matrix_peak(device, torch.bfloat16 if autocast else torch.float32)
-    share = forward_flops(subject.model, subject.clips) / peak
-    rows = [
-        _row(by, work, one, found[by, work], share) for (by, work), one in works.items()
-    ]
+    gflops = forward_flops(subject.model, subject.clips) / 1e9
+    peak = matrix_peak(device, torch.bfloat16 if autocast else torch.float32) / 1e9
+    rows = [_row(by, work, one, found[by, work], gflops, peak) for (by, work), one in works.items()]
     table = pd.DataFrame(rows)
     return table if device == "cpu" else table.drop(columns="CPU / floor")
 
 
-def _row(by: str, work: str, one: Work, found: Ratios, share: float) -> dict[str, object]:
+def _row(
+    by: str, work: str, one: Work, found: Ratios, gflops: float, peak: float
+) -> dict[str, object]:
     rate = 1 / found.seconds if one.passes else math.nan
-    only_forward = BACKWARD not in (one.floor, work)
+    speed = math.nan if BACKWARD in (one.floor, work) else gflops * rate
     return {
         "work": work,
         "by": by,
@@ -83,5 +83,6 @@ def _row(by: str, work: str, one: Work, found: Ratios, share: float) -> dict[str
         "low": found.quartiles[0],
         "high": found.quartiles[1],
         "clips/s": rate,
-        "of matrix peak": rate * share if only_forward else math.nan,
+        "GFLOP/s": speed,
+        "of matrix peak": speed / peak,
     }

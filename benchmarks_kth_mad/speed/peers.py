@@ -28,9 +28,7 @@ def peer_works(subject: Subject) -> dict[str, Work]:
         name: subject.counted(run, BATCHED)
         for name, run in (_captum_occlusions(subject) | _deletions(subject)).items()
     }
-    return works | {
-        name: subject.counted(run, SINGLE) for name, run in _gradcams(subject).items()
-    }
+    return works | {name: subject.counted(run, SINGLE) for name, run in _gradcams(subject).items()}
 
 
 def missing() -> list[str]:

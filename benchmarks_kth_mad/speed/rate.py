@@ -11,6 +11,7 @@ from benchmarks_kth_mad.models import build_model
 from benchmarks_kth_mad.speed.clock import seconds_of
 from benchmarks_kth_mad.speed.subject import N_CLASSES, forward, stored_for, with_backward
 
+
 def rate_table(
     name: str = "r3d_18",
     device: str = "cpu",
@@ -44,9 +45,7 @@ def rate_table(
     with torch.autocast(device, torch.bfloat16, enabled=autocast):
         for count in batches:
             shapes = [(count, c, frames, size, size) for c in network.input_channels]
-            clips = tuple(
-                stored_for(network, torch.rand(shape, device=device)) for shape in shapes
-            )
+            clips = tuple(stored_for(network, torch.rand(shape, device=device)) for shape in shapes)
             plain, both = _median_seconds(
                 (forward(network, clips), with_backward(network, clips)), rounds, device
             )

@@ -1,109 +1,121 @@
 """A folder of measured tables: of one machine and one set of versions, with the goals they answer."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.evaluation.conditions import MANIFEST, Conditions
+from benchmarks_kth_mad.evaluation.conditions import Conditions, differences
 from benchmarks_kth_mad.files import read_text, whole_file
+from benchmarks_kth_mad.speed.figures import masks_figure, ratios_figure
 from benchmarks_kth_mad.speed.goals import goals_table
+from benchmarks_kth_mad.speed.scaling import scaling_figure
 
-PAGE = "README.md"
-_TABLES = "tables.json"
+PAGE, LIST = "README.md", "tables.json"
+FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
+    "methods": ratios_figure,
+    "masks": masks_figure,
+    "scaling": scaling_figure,
+}
+"""What is drawn of a table; of one whose name goes on behind a hyphen, too."""
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A table, and how it was made.
-
-    Attributes:
-        table: rows as measured.
-        about: a line that says of what.
-        command: that makes it again.
-    """
+class Kept(NamedTuple):
+    """A table, a line that says of what, and the command that makes it again."""
 
     table: pd.DataFrame
     about: str
     command: str
 
 
-class SpeedResults:
-    """Tables of one machine, as CSV files, and a page that shows them.
+def keep_table(folder: Path, name: str, kept: Kept, machine: Mapping[str, Any]) -> None:
+    """Put a table into a folder, in the place of the one of that name, and write its page anew.
 
     Args:
-        folder: where they are.
+        folder: made where it is not there.
+        name: of the file, without ending.
+        kept: the table.
+        machine: device, versions and threads, as JSON can hold them.
 
     Raises:
-        BenchmarkError: tables that can not be read.
+        BenchmarkError: the tables there are of another machine or of other versions, or can not be
+            read.
     """
+    manifest = Conditions(folder, "speed")
+    others = differences(manifest.load(), machine) if manifest.path.is_file() else []
+    if others:
+        raise BenchmarkError(
+            f"{folder}: has tables of another machine: {'; '.join(others)}; keep this one elsewhere"
+        )
+    manifest.agree_or_keep(machine, {})
+    with whole_file(folder / f"{name}.csv") as path:
+        kept.table.to_csv(path, index=False, float_format="%.6g")
+    listed = _listed(folder) | {name: {"about": kept.about, "command": kept.command}}
+    with whole_file(folder / LIST) as path:
+        path.write_text(json.dumps(listed, indent=2) + "\n")
+    draw = FIGURES.get(name.partition("-")[0])
+    if draw is not None:
+        with whole_file(folder / f"{name}.png") as path:
+            draw(kept.table).savefig(path, format="png", dpi=110, metadata={"Software": None})
+    with whole_file(folder / PAGE) as path:
+        path.write_text(page_of(folder))
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
 
-    def keep(self, name: str, kept: Kept, machine: Mapping[str, Any]) -> None:
-        """Write a table in the place of the one of that name, and the page anew.
+def kept_tables(folder: Path) -> dict[str, Kept]:
+    """All tables of a folder, by name.
 
-        Args:
-            name: of the file, without ending.
-            kept: the table.
-            machine: device, versions and threads, as JSON can hold them: tables of another machine do
-                not belong in the folder.
-
-        Raises:
-            BenchmarkError: the folder's tables are of another machine or of other versions.
-        """
-        Conditions(self.folder, "speed").agree_or_keep(machine, {})
-        with whole_file(self.folder / f"{name}.csv") as path:
-            kept.table.to_csv(path, index=False, float_format="%.6g")
-        listed = self._listed() | {name: {"about": kept.about, "command": kept.command}}
-        with whole_file(self.folder / _TABLES) as path:
-            path.write_text(json.dumps(listed, indent=2) + "\n")
-        self.write_page()
-
-    def tables(self) -> dict[str, Kept]:
-        """All that were kept, by name."""
-        found = {}
-        for name, said in self._listed().items():
-            path = self.folder / f"{name}.csv"
-            try:
-                found[name] = Kept(pd.read_csv(path), said["about"], said["command"])
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise BenchmarkError(
-                    f"{path}: not a table that can be read; measure it again ({error})"
-                ) from error
-        return found
-
-    def page(self) -> str:
-        """Machine, goals and tables, in Markdown."""
-        tables = self.tables()
-        machine = Conditions(self.folder, "speed").load()
-        parts = [f"# Measured speed\n\n{_in_words(machine)}\n"]
-        goals = goals_table({name: kept.table for name, kept in tables.items()}, machine)
-        parts.append(f"## Goals\n\n{goals.to_markdown(index=False)}\n")
-        for name, kept in tables.items():
-            parts.append(
-                f"## {name}\n\n{kept.about}\n\n```sh\n{kept.command}\n```\n\n{_shown(kept.table)}\n"
-            )
-        return "\n".join(parts)
-
-    def write_page(self) -> None:
-        """Write the page from the tables that are there."""
-        with whole_file(self.folder / PAGE) as path:
-            path.write_text(self.page())
-
-    def _listed(self) -> dict[str, dict[str, str]]:
-        path = self.folder / _TABLES
-        if not path.is_file():
-            return {}
+    Raises:
+        BenchmarkError: one can not be read.
+    """
+    found = {}
+    for name, said in _listed(folder).items():
+        path = folder / f"{name}.csv"
         try:
-            listed = json.loads(read_text(path))
-            if not isinstance(listed, dict):
-                raise ValueError("not by name")
-        except ValueError as error:
-            raise BenchmarkError(f"{path}: not a list of tables ({error})") from error
-        return listed
+            found[name] = Kept(pd.read_csv(path), said["about"], said["command"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BenchmarkError(
+                f"{path}: not a table that can be read; measure it again ({error})"
+            ) from error
+    return found
+
+
+def page_of(folder: Path) -> str:
+    """Machine, goals, tables and pictures of a folder, in Markdown."""
+    tables = kept_tables(folder)
+    machine = Conditions(folder, "speed").load()
+    goals = goals_table({name: kept.table for name, kept in tables.items()}, machine["runs on"])
+    parts = [
+        f"# Speed, measured\n\n{_in_words(machine)}\n\n{_shown(goals)}",
+        *(_section(folder, name, kept) for name, kept in tables.items()),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(folder: Path, name: str, kept: Kept) -> str:
+    drawn = f"![{name}]({name}.png)\n\n" if (folder / f"{name}.png").is_file() else ""
+    return f"## {name}\n\n{kept.about}\n\n```sh\n{kept.command}\n```\n\n{drawn}{_shown(kept.table)}"
+
+
+def _shown(table: pd.DataFrame) -> str:
+    return table.fillna("").to_markdown(index=False, floatfmt=".4g")
+
+
+def _in_words(machine: Mapping[str, Any]) -> str:
+    return "; ".join(f"{name}: {value}" for name, value in machine.items())
+
+
+def _listed(folder: Path) -> dict[str, dict[str, str]]:
+    path = folder / LIST
+    if not path.is_file():
+        return {}
+    try:
+        listed = json.loads(read_text(path))
+        if not isinstance(listed, dict):
+            raise ValueError("not by name")
+    except ValueError as error:
+        raise BenchmarkError(f"{path}: not a list of tables ({error})") from error
+    return listed

@@ -1,11 +1,13 @@
 """The tables of the command ``speed``, by name, and how each is made."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 
 import pandas as pd
 import torch
 
+from benchmarks_kth_mad.runs import Run
 from benchmarks_kth_mad.speed.cell import cell_table
 from benchmarks_kth_mad.speed.frames import occlusion_table, rescaling_table, study_network
 from benchmarks_kth_mad.speed.imports import imports_table
@@ -33,6 +35,7 @@ class Asked:
         model: whose passes are timed (methods, rate).
         batches: clips in a batch (rate).
         small: shorter sweeps (scaling).
+        runs: folders of trained networks (masks).
     """
 
     device: str = "cpu"
@@ -43,10 +46,24 @@ class Asked:
     model: str = "r3d_18"
     batches: Sequence[int] | None = None
     small: bool = False
+    runs: Sequence[str] | None = None
 
     def clip(self, default: tuple[int, int] = CLIP) -> tuple[int, int]:
         """Frames and size."""
         return self.frames or default[0], self.size or default[1]
+
+    def command(self, of: str) -> str:
+        """What asks for this again; of folders only the names are told."""
+        words = ["python -m benchmarks_kth_mad speed", "--of", of]
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value == field.default:
+                continue
+            words.append(f"--{field.name}")
+            if not isinstance(value, bool):
+                several = value if isinstance(value, list) else [value]
+                words += [Path(one).name if field.name == "runs" else str(one) for one in several]
+        return " ".join(words)
 
     @property
     def rate_batches(self) -> Sequence[int]:
@@ -71,6 +88,10 @@ def _rate(asked: Asked) -> pd.DataFrame:
     )
 
 
+def _masks(asked: Asked) -> pd.DataFrame:
+    return pd.concat([masks_table(Run(Path(folder)), asked.device) for folder in asked.runs or ()])
+
+
 def _of_frames(measure: Callable[..., pd.DataFrame]) -> Callable[[Asked], pd.DataFrame]:
     def table(asked: Asked) -> pd.DataFrame:
         frames, size = asked.clip(STUDY_CLIP)
@@ -84,6 +105,7 @@ TABLES: dict[str, Callable[[Asked], pd.DataFrame]] = {
     "methods": _methods,
     "memory": lambda asked: perturbation_memory_table(asked.device, *asked.clip()),
     "gradcam-memory": lambda asked: gradcam_memory_table(asked.device, *asked.clip()),
+    "masks": _masks,
     "frames": _of_frames(occlusion_table),
     "rescaling": _of_frames(rescaling_table),
     "cell": lambda asked: cell_table(asked.device, rounds=asked.rounds),
@@ -93,16 +115,4 @@ TABLES: dict[str, Callable[[Asked], pd.DataFrame]] = {
     "variants": lambda asked: variants_table(asked.device, asked.rounds),
     "imports": lambda asked: imports_table(asked.rounds),
     "rate": _rate,
-}
-WORDS = {
-    "methods": "every method and metric against plain passes of --model, and others' beside them",
-    "memory": "memory over the number of perturbations",
-    "gradcam-memory": "memory of Grad-CAM against a plain pass",
-    "frames": "occlusion of study B's CNN-LSTM",
-    "rescaling": "temporal saliency rescaling of it",
-    "cell": "the input-cell attention LSTM over the length of its sequence",
-    "scaling": "ratios over frames, pixels, masks, clips and classes",
-    "variants": "plain passes compiled, folded or in bfloat16, and what becomes of maps",
-    "imports": "seconds until the package is there",
-    "rate": "passes per second of --model",
 }

@@ -33,7 +33,9 @@ def own_works(subject: Subject) -> dict[str, Work]:
         SINGLE: _looking(subject) | _without_passes(subject),
     }
     return {
-        name: subject.counted(run, floor) for floor, runs in kinds.items() for name, run in runs.items()
+        name: subject.counted(run, floor)
+        for floor, runs in kinds.items()
+        for name, run in runs.items()
     }
 
 
@@ -132,12 +134,12 @@ def _without_passes(subject: Subject) -> dict[str, Callable[[], object]]:
 def _level(subject: Subject, count: int) -> float:
     """A threshold that so many channels of the layer pass, or SIDU would take hundreds of passes."""
     found: list[Tensor] = []
-    handle = subject.module.register_forward_hook(
-        lambda module, args, output: found.append(output)
-    )
+    handle = subject.module.register_forward_hook(lambda module, args, output: found.append(output))
     with handle, torch.inference_mode():
         subject.model(*subject.clips)
-    maps = Layout.of(subject.layer.activation_layout).to_clip(found[0], t=subject.layer.extent.frames)
+    maps = Layout.of(subject.layer.activation_layout).to_clip(
+        found[0], t=subject.layer.extent.frames
+    )
     largest = maps.float().amax((0, 2, 3, 4)).sort(descending=True).values
     return float(largest[count - 1] + largest[count]) / 2
 

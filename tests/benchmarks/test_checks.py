@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from benchmarks_kth_mad.checks.bench import Answer, Bench, Settings
 from benchmarks_kth_mad.checks.catalogue import CHECKS, KINDS
 from benchmarks_kth_mad.checks.costs import PLAIN, cost_table
-from benchmarks_kth_mad.speed.counting import HeldBytes, counted_passes
 from benchmarks_kth_mad.checks.experiment import COLUMNS, Plan
 from benchmarks_kth_mad.checks.planted import planted_rows
 from benchmarks_kth_mad.checks.tables import THEMES, themed_tables
@@ -23,6 +22,7 @@ from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.intervals import bootstrap_difference, bootstrap_mean
 from benchmarks_kth_mad.methods import METHODS, Options, applicable_methods
 from benchmarks_kth_mad.models import build_model
+from benchmarks_kth_mad.speed.counting import HeldBytes, counted_passes
 from tests.toy_models import TinyNet3D, frame_wise
 
 FEW = ["--clips", 4, "--steps", 3, "--random-maps", 2, "--samples", 60, "--device", "cpu"]

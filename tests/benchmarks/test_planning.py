@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks_kth_mad.speed.counting import counted_passes
 from benchmarks_kth_mad.data.sampling import ClipShape
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import METRICS, UNITS, Explained, measure
@@ -18,6 +17,7 @@ from benchmarks_kth_mad.places import PATCHES, patches_of
 from benchmarks_kth_mad.planning.cost import Cost, Subject
 from benchmarks_kth_mad.planning.metric_passes import metric_cost
 from benchmarks_kth_mad.planning.passes import COSTS, method_cost
+from benchmarks_kth_mad.speed.counting import counted_passes
 from captum_video.nn import FrameWise
 
 CLIP = ClipShape(frames=6, height=14, width=18, channels=1)
