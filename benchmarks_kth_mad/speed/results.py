@@ -13,7 +13,7 @@ from benchmarks_kth_mad.evaluation.conditions import Conditions, differences
 from benchmarks_kth_mad.files import read_text, whole_file
 from benchmarks_kth_mad.speed.figures import masks_figure, ratios_figure
 from benchmarks_kth_mad.speed.goals import goals_table
-from benchmarks_kth_mad.speed.scaling import scaling_figure
+from benchmarks_kth_mad.speed.scaling_figure import scaling_figure
 
 PAGE, LIST = "README.md", "tables.json"
 FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {

@@ -121,7 +121,7 @@ def _points(preset: Preset, device: str) -> list[Callable[[], _Point]]:
     frames, size = preset.usual
     along = [("frames", value, (1, value, size)) for value in preset.frames]
     along += [("height and width", value, (1, frames, value)) for value in preset.sizes]
-    points = [
+    points: list[Callable[[], _Point]] = [
         partial(_point, axis, value, real, _noise(shape, device), preset.passes, "layer4")
         for axis, value, shape in along
     ]
@@ -247,6 +247,3 @@ def _milliseconds(floor: Work, device: str) -> float:
     found = [seconds_of(floor.run, device) for _ in range(_FLOOR_ROUNDS)]
     clock = "cpu" if device == "cpu" else "wall"
     return 1e3 * median(getattr(one, clock) for one in found) / floor.passes
-
-
-def scaling_figure(t): ...
