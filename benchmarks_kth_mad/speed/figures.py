@@ -61,12 +61,14 @@ def masks_figure(table: pd.DataFrame) -> Figure:
 
 
 def _curves(panel: Axes, rows: pd.DataFrame, title: str) -> None:
+    counts = sorted(rows["masks"].unique())
     for estimator, color in _COLORS.items():
+        own = rows[rows["estimator"] == estimator]
         panel.loglog(
-            rows["masks"], rows[estimator], marker="o", markersize=3, color=color, label=estimator
+            own["masks"], own["pooled"], marker="o", markersize=3, color=color, label=estimator
         )
     panel.set_title(title, fontsize=9, loc="left")
-    panel.set_xticks(rows["masks"], labels=[str(count) for count in rows["masks"]])
+    panel.set_xticks(counts, labels=[str(count) for count in counts])
     panel.minorticks_off()
     panel.tick_params(labelsize=8)
     panel.grid(alpha=0.3)

@@ -66,6 +66,11 @@ class Asked:
         return " ".join(words)
 
     @property
+    def preset(self) -> str:
+        """How far the sweeps of ``scaling`` go."""
+        return "small" if self.small else {"cpu": "full", "cuda": "cuda"}[self.device]
+
+    @property
     def rate_batches(self) -> Sequence[int]:
         """Clips in the batches of ``rate``."""
         return self.batches or [BATCH[self.device]]
@@ -109,9 +114,7 @@ TABLES: dict[str, Callable[[Asked], pd.DataFrame]] = {
     "frames": _of_frames(occlusion_table),
     "rescaling": _of_frames(rescaling_table),
     "cell": lambda asked: cell_table(asked.device, rounds=asked.rounds),
-    "scaling": lambda asked: scaling_table(
-        asked.device, asked.rounds, "small" if asked.small else "full"
-    ),
+    "scaling": lambda asked: scaling_table(asked.device, asked.rounds, asked.preset),
     "variants": lambda asked: variants_table(asked.device, asked.rounds),
     "imports": lambda asked: imports_table(asked.rounds),
     "rate": _rate,
