@@ -1,8 +1,10 @@
 """How a model runs while it is explained: in eval mode, and differentiable even through cuDNN."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 
@@ -52,6 +54,23 @@ def recurrent_gradients(forward_func: Callable) -> Iterator[None]:
     finally:
         for layer, training, dropout in found:
             layer.training, layer.dropout = training, dropout
+
+
+def uncompiled(forward_func: Callable) -> Callable:
+    """The module that ``torch.compile`` was given; whatever else it is, the function itself."""
+    if isinstance(forward_func, nn.Module):
+        return forward_func._modules.get("_orig_mod") or forward_func
+    return forward_func
+
+
+@contextmanager
+def eager_mode() -> Iterator[None]:
+    """Run what ``torch.compile`` made as it was written, because compiled code calls no hooks."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and importing it takes seconds
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 def _modules(forward_func: Callable) -> list[nn.Module]:

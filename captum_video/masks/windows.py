@@ -62,8 +62,10 @@ class SlidingWindows:
                 self._shown, torch.unravel_index(number, self.counts), strict=True
             )
         )
-        hidden = frames[:, :, None, None] * rows[:, None, :, None] * columns[:, None, None, :]
-        return (1 - hidden[:, None]).expand(-1, -1, *self._extent)
+        lines = (frames[:, :, None] * rows[:, None])[:, None, :, :, None]
+        columns = columns[:, None, None, None]
+        masks = torch.addcmul(columns.new_ones(()), lines, columns, value=-1)  # in one tensor
+        return masks.expand(-1, -1, *self._extent)
 
     def hidden_sum(self, weights: Tensor) -> Tensor:
         """Sum of ``weights[n, i] * (1 - mask i)`` over i, without making a mask.
