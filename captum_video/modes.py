@@ -1,11 +1,11 @@
-"""How a model runs while it is explained: in eval mode, and differentiable even through cuDNN."""
+"""How a model runs while it is explained: in eval mode, differentiable even through cuDNN, uncompiled."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @contextmanager
@@ -56,11 +56,15 @@ def recurrent_gradients(forward_func: Callable) -> Iterator[None]:
             layer.training, layer.dropout = training, dropout
 
 
+def full_precision(like: Tensor) -> torch.autocast:
+    """Out of the caller's autocast, which is for the network and would round masks and sums."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
 def uncompiled(forward_func: Callable) -> Callable:
     """The module that ``torch.compile`` was given; whatever else it is, the function itself."""
-    if isinstance(forward_func, nn.Module):
-        return forward_func._modules.get("_orig_mod") or forward_func
-    return forward_func
+    inner = forward_func._modules.get("_orig_mod") if isinstance(forward_func, nn.Module) else None
+    return forward_func if inner is None else inner
 
 
 @contextmanager

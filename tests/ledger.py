@@ -84,6 +84,10 @@ class Counted(nn.Module):
         self.calls.append(len(clip))
         return self.network(clip, *more)
 
+    def of_two(self, first: Tensor, second: Tensor) -> Tensor:
+        """Scores of two inputs laid over each other."""
+        return self(first + second)
+
     @property
     def rows(self) -> int:
         """Clips that it was shown."""

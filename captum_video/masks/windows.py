@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from captum_video.clips import Extent, window_of
+from captum_video.modes import full_precision
 
 
 class SlidingWindows:
@@ -78,7 +79,8 @@ class SlidingWindows:
         """
         frames, rows, columns = (table.to(weights) for table in self._inside)
         grid = weights.reshape(len(weights), *self.counts)
-        return torch.einsum("nijk,it,jh,kw->nthw", grid, frames, rows, columns)
+        with full_precision(weights):
+            return torch.einsum("nijk,it,jh,kw->nthw", grid, frames, rows, columns)
 
 
 def _window_table(length: int, size: int, step: int, device: torch.device | str | None) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from captum_video.clips import Layout
 from captum_video.masks import MaskStream, unrepeated
+from captum_video.modes import full_precision
 
 _CPU_CHUNK_BYTES = 10 * 2**20
 _LARGEST_CPU_CHUNK = 256
@@ -51,7 +52,8 @@ class Job(NamedTuple):
         stream = self.masks[stretch.clip][i]
         if stream is None:
             return None
-        mask = stream[stretch.start : stretch.stop]
+        with full_precision(self.clips[i]):
+            mask = stream[stretch.start : stretch.stop]
         expected = (stretch.stop - stretch.start, 1, *self.clips[i].shape[2:])
         if mask.shape != expected:
             raise ValueError(
