@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from captum_video.clips import Layout, clip_of
+from captum_video.modes import full_precision
 
 Baseline = int | float | Tensor | Callable[[Tensor], Tensor] | None
 
@@ -154,7 +155,8 @@ def resolve(
 
 def _resolve_one(baseline: Baseline, clip: Tensor, layout: Layout) -> Tensor:
     if callable(baseline):
-        made = baseline(clip)
+        with full_precision(clip):
+            made = baseline(clip)
         name = getattr(baseline, "__name__", type(baseline).__name__)
         made = clip_of(made, Layout("n c t h w"), f"baselines ({name})")
     elif isinstance(baseline, Tensor) and baseline.ndim > 0:

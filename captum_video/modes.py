@@ -1,9 +1,11 @@
-"""How a model runs while it is explained: in eval mode, and differentiable even through cuDNN."""
+"""How a model runs while it is explained: in eval mode, differentiable even through cuDNN, uncompiled."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 @contextmanager
@@ -52,6 +54,27 @@ def recurrent_gradients(forward_func: Callable) -> Iterator[None]:
     finally:
         for layer, training, dropout in found:
             layer.training, layer.dropout = training, dropout
+
+
+def full_precision(like: Tensor) -> torch.autocast:
+    """Out of the caller's autocast, which is for the network and would round masks and sums."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
+def uncompiled(forward_func: Callable) -> Callable:
+    """The module that ``torch.compile`` was given; whatever else it is, the function itself."""
+    inner = forward_func._modules.get("_orig_mod") if isinstance(forward_func, nn.Module) else None
+    return forward_func if inner is None else inner
+
+
+@contextmanager
+def eager_mode() -> Iterator[None]:
+    """Run what ``torch.compile`` made as it was written, because compiled code calls no hooks."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and importing it takes seconds
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 def _modules(forward_func: Callable) -> list[nn.Module]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from captum_video.clips import Layout, map_dtype
+from captum_video.modes import eager_mode
 
 
 @contextmanager
@@ -48,7 +49,7 @@ def recording(layer: nn.Module, at_input: bool, *, graph: bool = False) -> Itera
         layer.register_forward_pre_hook(before) if at_input else layer.register_forward_hook(after)
     )
     try:
-        with torch.inference_mode(False), torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad(), eager_mode():
             yield captured
     finally:
         hook.remove()
@@ -69,4 +70,4 @@ def as_clips(calls: list[Tensor], layout: Layout, n_clips: int) -> Tensor:
             f"per frame declare a layout without t, such as 'n c h w'"
         )
     clips = [layout.to_clip(call, "activation", n=n_clips) for call in calls]
-    return torch.cat(clips, dim=2)
+    return clips[0] if len(clips) == 1 else torch.cat(clips, dim=2)

@@ -12,6 +12,7 @@ from captum_video._captum import Target, forward, select, take_arguments, take_t
 from captum_video.attr._extremal_masks import SmoothMasks, area_loss, core_loss
 from captum_video.attr._extremal_substrates import Substrate
 from captum_video.clips import Extent, Layout
+from captum_video.modes import full_precision
 
 Goal = Literal["preserve", "delete", "both"]
 Activation = Literal["softmax"] | None
@@ -284,8 +285,3 @@ def starting_nodes(
             level = torch.where(shares < areas.view(1, -1, 1, 1, 1), HIGH, LOW).to(areas)
         found.append(level + NOISE * (noise.to(areas) - 0.5))
     return found
-
-
-def full_precision(like: Tensor) -> torch.autocast:
-    """Out of the caller's autocast, which is for the network."""
-    return torch.autocast(like.device.type, enabled=False)

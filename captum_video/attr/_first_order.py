@@ -16,6 +16,7 @@ from captum_video._captum import (
 )
 from captum_video.clips import Layout, map_dtype
 from captum_video.masks import Chosen, MaskStream
+from captum_video.modes import full_precision
 
 Exact = Literal["all", "outliers", "none"]
 _MASK_BYTES = 10 * 2**20
@@ -108,10 +109,11 @@ def _slopes(
 def _hidden(stream: MaskStream, effect: Tensor) -> Tensor:
     """Sum of an effect (T, H, W) over what each mask hides: (masks,)."""
     step = max(1, _MASK_BYTES // (4 * effect.numel()))
-    parts = [
-        (1 - stream[start : start + step].to(effect)).flatten(1) @ effect.flatten()
-        for start in range(0, len(stream), step)
-    ]
+    with full_precision(effect):
+        parts = [
+            (1 - stream[start : start + step].to(effect)).flatten(1) @ effect.flatten()
+            for start in range(0, len(stream), step)
+        ]
     return torch.cat(parts)
 
 

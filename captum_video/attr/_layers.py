@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from captum_video._captum import arguments_of, forward
 from captum_video.clips import Extent, Layout, clips_of, extent_of
+from captum_video.modes import eager_mode, uncompiled
 
 
 def find_layer(forward_func: Callable, layer: nn.Module | str) -> nn.Module:
@@ -18,7 +19,8 @@ def find_layer(forward_func: Callable, layer: nn.Module | str) -> nn.Module:
         ValueError: it is not in the model.
     """
     if isinstance(layer, str):
-        modules = dict(forward_func.named_modules()) if isinstance(forward_func, nn.Module) else {}
+        network = uncompiled(forward_func)
+        modules = dict(network.named_modules()) if isinstance(network, nn.Module) else {}
         if layer not in modules:
             raise ValueError(
                 f"layer {layer!r} is not in the model; it has "
@@ -95,9 +97,11 @@ def layer_candidates(
         return hook
 
     tensors = inputs if isinstance(inputs, tuple) else (inputs,)
-    handles = [m.register_forward_hook(note(name)) for name, m in model.named_modules() if name]
+    network = uncompiled(model)
+    modules = network.named_modules() if isinstance(network, nn.Module) else ()
+    handles = [m.register_forward_hook(note(name)) for name, m in modules if name]
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), eager_mode():
             forward(model, tensors, arguments_of(additional_forward_args, n_clips))
     finally:
         for handle in handles:

@@ -36,7 +36,7 @@ from captum_video.clips import (
     spread_over_channels,
     window_of,
 )
-from captum_video.perturb import PerturbationsPerEval, rows_that_fit, run_in_chunks
+from captum_video.perturb import ChunkSize, PerturbationsPerEval, rows_that_fit, run_in_chunks
 
 AREAS = (0.01, 0.02, 0.05, 0.1, 0.2)
 _GPU_COPIES = 1024
@@ -306,14 +306,26 @@ def _run(search: Search, size: PerturbationsPerEval, show_progress: bool) -> lis
         raise ValueError(
             f"perturbations_per_eval: expected a whole number of at least 1 or 'auto', got {size!r}"
         )
-    fitting = rows_that_fit([clip[0] for clip in clips], _GPU_COPIES)
+    row = [clip[0] for clip in clips]
+    found = ChunkSize(search.question.forward_func, row, "gradients")
+    if size == "auto":
+        fitting, after = found.first(rows_that_fit(row, _GPU_COPIES)), found.after
+    else:
+        fitting, after = size * len(clips[0]), None
+
+    def release() -> None:
+        if clips[0].is_cuda:
+            torch.cuda.empty_cache()
+        found.failed()
+
     with progress_bar(show_progress, n_rows * search.max_iterations, "Extremal masks") as bar:
         chunks = run_in_chunks(
             n_rows,
-            min(fitting if size == "auto" else size * len(clips[0]), n_rows),
+            min(fitting, n_rows),
             lambda first, last, _: search(range(first, last), bar.update),
             may_shrink=size == "auto",
-            release=torch.cuda.empty_cache if clips[0].is_cuda else lambda: None,
+            release=release,
+            after=after,
         )
         return [found for _, _, found in chunks]
 

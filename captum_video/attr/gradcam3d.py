@@ -12,6 +12,7 @@ from captum_video._captum import Target, arguments_of, forward, log_usage, selec
 from captum_video.attr._activations import as_clips, recording
 from captum_video.attr._layers import find_layer
 from captum_video.clips import Layout, clips_of, extent_of, spread_over_channels
+from captum_video.perturb import as_read
 
 Weighting = Literal["clip", "frame", "voxel", "plusplus"]
 Relu = Literal["sum", "channel"] | None
@@ -109,8 +110,12 @@ class GradCAM3D(LayerAttribution, GradientAttribution):
         tensors = inputs if isinstance(inputs, tuple) else (inputs,)
         arguments = arguments_of(additional_forward_args, n_clips)
         with recording(self.layer, attribute_to_layer_input, graph=True) as captured:
-            detached = tuple(x.detach() for x in tensors)
-            outputs = forward(self.forward_func, detached, arguments, gradients=True)
+            outputs = forward(
+                self.forward_func,
+                as_read(tensors, self.forward_func, self.layout),
+                arguments,
+                gradients=True,
+            )
             row_target = take_target(target, range(n_clips), n_clips)
             score = select(outputs, row_target, n_clips)
             activations = as_clips(captured, self.activation_layout, n_clips)

@@ -18,7 +18,7 @@ from captum_video.attr._sidu_weights import Activation, Comparison
 from captum_video.baselines import Baseline, resolve
 from captum_video.clips import Layout, clips_of, extent_of, spread_over_channels
 from captum_video.masks import FeatureMaps
-from captum_video.perturb import PerturbationsPerEval, Perturbed, perturbed_outputs
+from captum_video.perturb import PerturbationsPerEval, Perturbed, as_read, perturbed_outputs
 
 QUANTILE = 0.9
 WIDTH = 0.25
@@ -168,7 +168,8 @@ class SIDU3D(LayerAttribution, PerturbationAttribution):
     ) -> tuple[Tensor, Tensor]:
         """Outputs for the whole clips, and the layer's maps (N, K, T', H', W')."""
         with recording(self.layer, at_input) as captured:
-            outputs = forward(self.forward_func, tuple(x.detach() for x in inputs), arguments)
+            read = as_read(inputs, self.forward_func, self.layout)
+            outputs = forward(self.forward_func, read, arguments)
         return outputs, as_clips(captured, self.activation_layout, n_clips)
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from captum_video.clips import Extent
+from captum_video.modes import full_precision
 
 
 class FeatureMaps:
@@ -78,7 +79,8 @@ class FeatureMaps:
         Returns:
             (N, T, H, W).
         """
-        small = torch.einsum("ni,ithw->nthw", weights, self._maps.to(weights))
+        with full_precision(weights):
+            small = torch.einsum("ni,ithw->nthw", weights, self._maps.to(weights))
         return functional.interpolate(
             small[:, None], tuple(self._extent), mode="trilinear", align_corners=False
         )[:, 0]

@@ -128,6 +128,8 @@ class Joined:
             if start < len(stream) and stop > 0:
                 parts.append(stream[max(start, 0) : min(stop, len(stream))])
             start, stop = start - len(stream), stop - len(stream)
+        if len(parts) == 1:
+            return parts[0]
         # a repeating view stays one where all parts are
         sizes = [unrepeated(part).shape[-3:] for part in parts]
         t, h, w = (max(axis) for axis in zip(*sizes, strict=True))

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from captum_video.clips import Extent, check_values, window_of
+from captum_video.modes import full_precision
 
 
 class Tubes:
@@ -102,7 +103,8 @@ class Tubes:
             share = functional.pad(share, (0, 1))  # a last tube of no weight owns what is no gap
             for step, frame in self._frames(group):
                 rows, columns = (one.to(weights) for one in self._inside(group, step))
-                squares = torch.einsum("nk,kh,kw->nhw", share[:, :-1], rows, columns)
+                with full_precision(weights):
+                    squares = torch.einsum("nk,kh,kw->nhw", share[:, :-1], rows, columns)
                 total[:, frame] += squares + share[:, self._owners[group, step]]
         return total
 

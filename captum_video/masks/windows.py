@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from captum_video.clips import Extent, window_of
+from captum_video.modes import full_precision
 
 
 class SlidingWindows:
@@ -62,8 +63,10 @@ class SlidingWindows:
                 self._shown, torch.unravel_index(number, self.counts), strict=True
             )
         )
-        hidden = frames[:, :, None, None] * rows[:, None, :, None] * columns[:, None, None, :]
-        return (1 - hidden[:, None]).expand(-1, -1, *self._extent)
+        lines = (frames[:, :, None] * rows[:, None])[:, None, :, :, None]
+        columns = columns[:, None, None, None]
+        masks = torch.addcmul(columns.new_ones(()), lines, columns, value=-1)  # in one tensor
+        return masks.expand(-1, -1, *self._extent)
 
     def hidden_sum(self, weights: Tensor) -> Tensor:
         """Sum of ``weights[n, i] * (1 - mask i)`` over i, without making a mask.
@@ -76,7 +79,8 @@ class SlidingWindows:
         """
         frames, rows, columns = (table.to(weights) for table in self._inside)
         grid = weights.reshape(len(weights), *self.counts)
-        return torch.einsum("nijk,it,jh,kw->nthw", grid, frames, rows, columns)
+        with full_precision(weights):
+            return torch.einsum("nijk,it,jh,kw->nthw", grid, frames, rows, columns)
 
 
 def _window_table(length: int, size: int, step: int, device: torch.device | str | None) -> Tensor:

@@ -48,14 +48,20 @@ def prefix_curve(
         ranks = [
             [count - 1 - rank for rank in row] for count, row in zip(n_units, ranks, strict=True)
         ]
+    if labels is None:
+        sizes = [torch.ones(count) for count in n_units[:1]]
+    else:
+        sizes = [torch.cat([rank.flatten() for rank in row]).bincount() for row in ranks]
+    masks = [
+        [RankedPrefixes(rank, counts, extent_of(rank)) for rank in row]
+        for row, counts in zip(ranks, kept, strict=True)
+    ]
+    del maps, labels, ranks  # as large as the clips together, and of no use from here on
     scores = perturbed_scores(
         forward_func,
         clips,
         replacements.resolve(baselines, clips, layout),
-        [
-            [RankedPrefixes(rank, counts, extent_of(rank)) for rank in row]
-            for row, counts in zip(ranks, kept, strict=True)
-        ],
+        masks,
         layout=layout,
         target=target,
         activation=activation,
@@ -64,12 +70,8 @@ def prefix_curve(
         show_progress=show_progress,
         description="Insertion" if inserts else "Deletion",
     )
-    if labels is None:
-        sizes = [torch.ones(count) for count in n_units[:1]]
-    else:
-        sizes = [torch.cat([rank.flatten() for rank in row]).bincount() for row in ranks]
     shares = [_changed(*pair, inserts) for pair in zip(sizes, kept[: len(sizes)], strict=True)]
-    fractions = shares[0] if labels is None else torch.stack(shares)
+    fractions = shares[0] if feature_mask is None else torch.stack(shares)
     return Curve(fractions.to(scores), scores)
 
 

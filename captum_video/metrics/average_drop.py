@@ -92,7 +92,7 @@ def average_drop_and_increase(
     """
     layout = Layout.of(layout)
     _, clips = clips_of(inputs, layout)
-    maps = _kept(maps_of(attributions, clips, layout))
+    maps = _kept(maps_of(attributions, clips, layout), clips)
     scores = perturbed_scores(
         forward_func,
         clips,
@@ -120,17 +120,23 @@ class _WholeAndShown:
     """Two masks of a clip: everything, and what its map keeps."""
 
     def __init__(self, kept: Tensor) -> None:
-        self._masks = torch.stack([torch.ones_like(kept), kept])[:, None]
+        self._kept = kept
 
     def __len__(self) -> int:
         return 2
 
     def __getitem__(self, index: slice) -> Tensor:
-        return self._masks[index]
+        numbers = range(2)[index]
+        masks = self._kept.new_ones((len(numbers), 1, *self._kept.shape))
+        if 1 in numbers:
+            masks[numbers.index(1)] = self._kept
+        return masks
 
 
-def _kept(maps: list[Tensor]) -> list[Tensor]:
-    """The maps (N, T, H, W) of all inputs on one scale from 0 to 1 for each clip."""
+def _kept(maps: list[Tensor], clips: tuple[Tensor, ...]) -> list[Tensor]:
+    """The maps (N, T, H, W) of all inputs on one scale from 0 to 1 for each clip, in its dtype."""
     scaled = min_max(torch.cat([one.flatten(1) for one in maps], 1))
     parts = scaled.split([one[0].numel() for one in maps], dim=1)
-    return [part.view(one.shape) for part, one in zip(parts, maps, strict=True)]
+    return [
+        part.view(one.shape).to(clip) for part, one, clip in zip(parts, maps, clips, strict=True)
+    ]

@@ -8,7 +8,7 @@ from torch import Tensor
 from captum_video._captum import check_rows, forward, take_arguments
 from captum_video.masks import unrepeated
 from captum_video.nn import FrameWise
-from captum_video.perturb._job import Job, Stretch, rows_of, rows_that_fit
+from captum_video.perturb._job import Job, Stretch, blend, rows_of, rows_that_fit
 from captum_video.perturb.encoder import FrameEncoder, KnownFeatures
 
 _CPU_FRAMES = 32
@@ -19,11 +19,16 @@ _MASK_BYTES = 10 * 2**20
 class FrameRunner:
     """Encodes the frames that masks change, takes all others as known, and runs the head.
 
+    Args:
+        job: what is to be run.
+        model: its network.
+        most: frames that fit into a pass of the encoder; None goes by an estimate.
+
     Raises:
         ValueError: inputs or a layout that the model was not declared with.
     """
 
-    def __init__(self, job: Job, model: FrameWise) -> None:
+    def __init__(self, job: Job, model: FrameWise, most: int | None = None) -> None:
         model.check_layout(job.layout)
         model.check_clips(job.clips)
         self.job = job
@@ -31,7 +36,7 @@ class FrameRunner:
         self._encoder = FrameEncoder(model.encoder)
         self._clips, self._baselines = self._known(job.clips), self._known(job.baselines)
         self._length = job.clips[0].shape[2]
-        self._frames = self.default_size()
+        self._frames = most or self.default_size()
         self._buffers: tuple[Tensor, ...] = ()
         self._waiting: list[tuple[Tensor, Tensor]] = []
 
@@ -54,12 +59,12 @@ class FrameRunner:
         frame = [clip[0, :, 0] for clip in self.job.clips]
         return rows_that_fit(frame, _GPU_COPIES, on_cpu=_CPU_FRAMES)
 
-    def run(self, stretches: list[Stretch], size: int) -> Tensor:
-        """Outputs of these rows, at most ``size``."""
+    def run(self, stretches: list[Stretch]) -> Tensor:
+        """Outputs of these rows."""
         rows = rows_of(stretches)
         with torch.inference_mode():
             if not self._buffers:
-                self._frames = min(self._frames, size * self._length)
+                self._frames = min(self._frames, len(rows) * self._length)
                 self._buffers = tuple(
                     self._encoder.room_for(self._frames, clip) for clip in self.job.clips
                 )
@@ -138,7 +143,7 @@ class FrameRunner:
                 out.copy_(shown)
             else:
                 hidden = self.job.baseline(i, n)[:, frames].transpose(0, 1)
-                torch.lerp(hidden, shown, mask[rows, :, frames], out=out)
+                blend(hidden, shown, mask[rows, :, frames], out)
 
     def _flush(self, features: Tensor) -> None:
         """Encode the frames that wait."""

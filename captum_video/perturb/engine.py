@@ -14,7 +14,9 @@ from torch import Tensor
 
 from captum_video._captum import Target, arguments_of, progress_bar, select, take_target
 from captum_video.clips import Layout, map_dtype
+from captum_video.modes import uncompiled
 from captum_video.nn import FrameWise
+from captum_video.perturb._chunk_size import ChunkSize
 from captum_video.perturb._clip_runner import ClipRunner
 from captum_video.perturb._frame_runner import FrameRunner
 from captum_video.perturb._job import Job, Streams, run_in_chunks, stretches_of
@@ -119,8 +121,8 @@ def perturbed_outputs(
     """Outputs of the model for every clip under every mask, stretch by stretch.
 
     The model runs in eval mode and inference mode, under whatever autocast the caller has set; a
-    3-D convolutional network gets its clips in ``channels_last_3d``, which is faster there. A
-    `FrameWise` network encodes only frames that a mask leaves neither as they are nor hidden.
+    convolutional network gets its clips in ``channels_last_3d``, or its folded frames
+    (``"(n t) c h w"``) in ``channels_last``, which is faster there. A `FrameWise` network encodes only frames that a mask leaves neither as they are nor hidden.
 
     Args:
         forward_func: the model; takes inputs in ``layout``.
@@ -130,8 +132,9 @@ def perturbed_outputs(
         layout: how the model wants its inputs.
         additional_forward_args: Captum's; tensors have one entry per clip.
         perturbations_per_eval: masks per clip and forward pass, as in Captum: a pass holds at most
-            this many times N clips. ``"auto"`` starts from an estimate of what fits and halves it
-            on out-of-memory.
+            this many times N clips. ``"auto"`` starts from an estimate of what fits (on a GPU, from
+            what a first small pass took) and halves it on out-of-memory; what was found to fit is
+            remembered for as long as the model lives.
         show_progress: show Captum's progress bar, counted in perturbed clips.
         description: what the bar is called.
 
@@ -142,17 +145,7 @@ def perturbed_outputs(
     ends = torch.tensor([_length(streams) for streams in masks]).cumsum(0).tolist()
     arguments = arguments_of(additional_forward_args, len(clips[0]))
     job = Job(forward_func, clips, baselines, masks, layout, arguments)
-    runner = (
-        FrameRunner(job, forward_func) if isinstance(forward_func, FrameWise) else ClipRunner(job)
-    )
-    size = min(_rows_per_pass(perturbations_per_eval, runner), ends[-1])
-    chunks = run_in_chunks(
-        ends[-1],
-        size,
-        lambda first, last, size: runner.run(stretches_of(first, last, ends), size),
-        may_shrink=perturbations_per_eval == "auto",
-        release=runner.release,
-    )
+    chunks = _chunks(job, ends, perturbations_per_eval)
     with progress_bar(show_progress, ends[-1], description) as bar:
         for first, last, outputs in chunks:
             row = 0
@@ -170,13 +163,49 @@ def _length(streams: Streams) -> int:
     return lengths.pop()
 
 
-def _rows_per_pass(requested: PerturbationsPerEval, runner: ClipRunner | FrameRunner) -> int:
-    if requested == "auto":
-        return runner.default_size()
+def _chunks(
+    job: Job, ends: list[int], requested: PerturbationsPerEval
+) -> Iterator[tuple[int, int, Tensor]]:
+    """Outputs chunk by chunk: first row, end of rows, outputs."""
+    model, automatic = job.forward_func, requested == "auto"
+    if not isinstance(model, FrameWise) and isinstance(uncompiled(model), FrameWise):
+        raise ValueError(
+            "forward_func: a FrameWise network is run in two parts, so compile these: "
+            "FrameWise(torch.compile(encoder), torch.compile(head)), not the whole"
+        )
+    frames = isinstance(model, FrameWise)
+    row = [clip[0] for clip in job.clips]
+    found = ChunkSize(model, row, "frames" if frames else "clips", measures=not frames)
+    runner: ClipRunner | FrameRunner
+    if isinstance(model, FrameWise):
+        runner = FrameRunner(job, model, found.remembered if automatic else None)
+    else:
+        runner = ClipRunner(job)
+
+    def release() -> None:
+        runner.release()
+        found.failed()
+
+    if automatic:
+        size = found.first(runner.default_size())
+    else:
+        size = _asked_for(requested, len(job.clips[0]))
+    return run_in_chunks(
+        ends[-1],
+        min(size, ends[-1]),
+        lambda first, last, _: runner.run(stretches_of(first, last, ends)),
+        may_shrink=automatic,
+        release=release,
+        after=found.after if automatic else None,
+    )
+
+
+def _asked_for(requested: PerturbationsPerEval, n_clips: int) -> int:
+    """Rows of a pass that holds so many perturbations per clip."""
     if not isinstance(requested, int) or isinstance(requested, bool):
         raise TypeError(
             f"perturbations_per_eval: expected a whole number or 'auto', got {requested!r}"
         )
     if requested < 1:
         raise ValueError(f"perturbations_per_eval: expected at least 1, got {requested}")
-    return requested * len(runner.job.clips[0])
+    return requested * n_clips
