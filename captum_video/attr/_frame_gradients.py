@@ -50,7 +50,8 @@ class FrameGradients:
     ) -> None:
         model.check_layout(options.layout)
         model.check_clips([clip[None] for clip in clips])
-        self._head, self._encoder = model.head, FrameEncoder(model.encoder)
+        self._head = model.head
+        self._encoder = FrameEncoder(model.encoder, clips[0].shape[1])
         self._options, self._tolerance = options, tolerance
         self._finish = _finishing(method, options)
         with torch.inference_mode(False), torch.enable_grad():
