@@ -22,7 +22,7 @@ from captum_video.nn import FrameWise
 from captum_video.perturb import FrameEncoder, rows_that_fit, run_in_chunks
 
 _CPU_FRAMES = 16
-_FRAMES_PER_GROUP = 8
+_FRAMES_PER_GROUP = 16
 _GPU_COPIES = 1024
 TABLE_BYTES = 256 * 2**20
 _BASIS_BYTES = 128 * 2**20
