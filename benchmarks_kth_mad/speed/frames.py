@@ -4,8 +4,9 @@ Ours and theirs are timed in turn in one process. What would take an hour one pa
 a part of it, and multiplied by the exact number of passes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import product
 from statistics import median
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from captum_video.nn import FrameWise, recurrent_gradients
 
 TILE = 10
 PART = 8
+WHOLE, TIME_STEP = "whole map", "time step"
 
 
 class Comparison(NamedTuple):
@@ -111,7 +113,7 @@ def _ablate(model: nn.Module, clip: Tensor, window: tuple[int, int, int], part: 
 
 
 def rescaling_table(
-    model: FrameWise, clip: Tensor, rounds: int = 3, tolerance: float = 1e-2, tiles: bool = True
+    model: FrameWise, clip: Tensor, rounds: int = 3, tolerance: float = 1e-2
 ) -> pd.DataFrame:
     """Temporal Saliency Rescaling of `Saliency` against a loop over maps.
 
@@ -120,46 +122,60 @@ def rescaling_table(
         clip: one of them.
         rounds: of which medians are taken.
         tolerance: compared with 0, which leaves nothing out.
-        tiles: the whole map, on tiles of 10 x 10; False: its time step alone.
 
     Returns:
-        One row per tolerance and kind of loop (all frames in one batch, or a frame at a time): maps, how
-        many times faster, and the correlation of the result with that of tolerance 0.
+        One row per work (the whole map, on tiles of 10 x 10, or its time step alone), tolerance and kind
+        of loop (all frames in one batch, or a frame at a time): maps, how many times faster, and the
+        correlation of the result with that of tolerance 0.
     """
-    frames, height, width = clip.shape[2:]
-    found: dict[float, Tensor] = {}
-
-    def rescale(tolerance: float) -> None:
-        maps, times = TemporalSaliencyRescaling(Saliency(model)).attribute(
-            clip,
-            (TILE, TILE) if tiles else (height, width),
-            target=0,
-            gate_threshold=None if tiles else float("inf"),
-            tolerance=tolerance,
-            return_time_contributions=True,
-        )
-        found[tolerance] = (maps if tiles else times).flatten()
-
-    def one_map(network: nn.Module) -> None:
-        with recurrent_gradients(network):
-            Saliency(network).attribute(clip.clone().requires_grad_(), target=0)
-
+    found: dict[str, Tensor] = {}
     loops = _loops(model)
-    contestants = {
-        f"tolerance {value:g}": partial(rescale, value) for value in (tolerance, 0.0)
-    } | {name: partial(one_map, network) for name, network in loops.items()}
-    passing = int(0.45 * (frames - 1)) + 1  # at the .55 quantile
-    maps = 1 + frames + (passing * -(-height // TILE) * -(-width // TILE) if tiles else 0)
-    comparisons = {
-        f"TSR, {maps} maps, tolerance {value:g}, against {loop}": Comparison(
-            f"tolerance {value:g}", loop, maps
-        )
-        for value in (tolerance, 0.0)
-        for loop in loops
+    contestants: dict[str, Callable[[], object]] = {
+        name: partial(_one_map, network, clip) for name, network in loops.items()
     }
-    table = _compare(contestants, comparisons, rounds, clip.device.type)
-    agreement = torch.corrcoef(torch.stack([found[tolerance], found[0.0]]))[0, 1].item()
-    return table.assign(correlation=[agreement, agreement, 1.0, 1.0])
+    comparisons, described = {}, []
+    for (work, maps), value in product(_rescalings(clip.shape).items(), (tolerance, 0.0)):
+        name = f"{work}, tolerance {value:g}"
+        contestants[name] = partial(_rescale, model, clip, work, value, found)
+        for loop in loops:
+            comparisons[f"TSR, {name}, against {loop}"] = Comparison(name, loop, maps)
+            described.append((f"TSR, {work}", maps, value, loop, name, f"{work}, tolerance 0"))
+    times = _compare(contestants, comparisons, rounds, clip.device.type).drop(columns="work")
+    rows = [
+        (*row, torch.corrcoef(torch.stack([found[name], found[exact]]))[0, 1].item())
+        for *row, name, exact in described
+    ]
+    columns = ["work", "maps", "tolerance", "loop", "correlation"]
+    table = pd.DataFrame(rows, columns=columns).join(times)
+    return table[[*columns[:-1], *times.columns, "correlation"]]
+
+
+def _rescalings(shape: Sequence[int]) -> dict[str, int]:
+    """How many maps a loop makes for the whole of it, and for its time step."""
+    frames, height, width = shape[2:]
+    passing = int(0.45 * (frames - 1)) + 1  # at the .55 quantile
+    tiles = -(-height // TILE) * -(-width // TILE)
+    return {WHOLE: 1 + frames + passing * tiles, TIME_STEP: 1 + frames}
+
+
+def _rescale(
+    model: FrameWise, clip: Tensor, work: str, tolerance: float, found: dict[str, Tensor]
+) -> None:
+    whole = work == WHOLE
+    maps, times = TemporalSaliencyRescaling(Saliency(model)).attribute(
+        clip,
+        (TILE, TILE) if whole else (clip.shape[3], clip.shape[4]),
+        target=0,
+        gate_threshold=None if whole else float("inf"),
+        tolerance=tolerance,
+        return_time_contributions=True,
+    )
+    found[f"{work}, tolerance {tolerance:g}"] = (maps if whole else times).flatten()
+
+
+def _one_map(network: nn.Module, clip: Tensor) -> None:
+    with recurrent_gradients(network):
+        Saliency(network).attribute(clip.clone().requires_grad_(), target=0)
 
 
 def _compare(

@@ -22,7 +22,9 @@ from captum_video.nn import FrameWise
 from captum_video.perturb import FrameEncoder, rows_that_fit, run_in_chunks
 
 _CPU_FRAMES = 16
-_FRAMES_PER_GROUP = 8
+_FRAMES_PER_GROUP = 16
+# what a pass costs whatever it holds, in frames: measured on a CPU, a guess for a GPU
+_CPU_PASS, _GPU_PASS = 0.5, 16.0
 _GPU_COPIES = 1024
 TABLE_BYTES = 256 * 2**20
 _BASIS_BYTES = 128 * 2**20
@@ -50,7 +52,8 @@ class FrameGradients:
     ) -> None:
         model.check_layout(options.layout)
         model.check_clips([clip[None] for clip in clips])
-        self._head, self._encoder = model.head, FrameEncoder(model.encoder)
+        self._head = model.head
+        self._encoder = FrameEncoder(model.encoder, clips[0].shape[1])
         self._options, self._tolerance = options, tolerance
         self._finish = _finishing(method, options)
         with torch.inference_mode(False), torch.enable_grad():
@@ -148,12 +151,13 @@ class FrameGradients:
         """
         bases = _bases(table * self._reach[:, None], inside, self._tolerance)
         distances = self._found.new_zeros(len(table))
-        order = sorted(range(len(bases)), key=lambda s: -len(bases[s]))
-        while order and len(bases[order[0]]):
-            rank = len(bases[order[0]])
-            basis_bytes = rank * self._frames[0].numel() * self._frames.element_size()
-            count = min(_FRAMES_PER_GROUP, max(1, _BASIS_BYTES // basis_bytes))
-            group, order = order[:count], order[count:]
+        frame_bytes = self._frames[0].numel() * self._frames.element_size()
+        groups = groups_of(
+            [len(basis) for basis in bases],
+            lambda rank: min(_FRAMES_PER_GROUP, max(1, _BASIS_BYTES // (rank * frame_bytes))),
+            _CPU_PASS if self._frames.device.type == "cpu" else _GPU_PASS,
+        )
+        for group in groups:
             directions = self._pulled_back(group, [bases[s] for s in group])
             for s, rows in zip(group, directions, strict=True):
                 weights = table[:, s] @ bases[s].mT
@@ -183,6 +187,35 @@ class FrameGradients:
                 new = self._finish(torch.addmm(gradient, part, directions), frame)
                 distances.append(torch.linalg.vector_norm(new.sub_(old), ord=1, dim=1))
         return torch.cat(distances)
+
+
+def groups_of(
+    ranks: Sequence[int], most: Callable[[int], int], pass_cost: float
+) -> list[list[int]]:
+    """Which frames to send back together, so that all of them cost least.
+
+    A group makes as many passes as the largest rank in it, each with all of its frames, and one
+    more to encode them.
+
+    Args:
+        ranks: vectors to send back for each frame; a frame with none is in no group.
+        most: from the largest rank of a group to the frames that it may have.
+        pass_cost: of a pass, whatever it holds, when a frame in it costs 1.
+    """
+    order = sorted((s for s, rank in enumerate(ranks) if rank), key=lambda s: -ranks[s])
+    cheapest = [(0.0, len(order))] * (len(order) + 1)  # from each place on: cost, end of the group
+    for start in reversed(range(len(order))):
+        rank = ranks[order[start]]
+        cheapest[start] = min(
+            ((rank + 1) * (end - start + pass_cost) + cheapest[end][0], end)
+            for end in range(start + 1, min(start + most(rank), len(order)) + 1)
+        )
+    groups, start = [], 0
+    while start < len(order):
+        end = cheapest[start][1]
+        groups.append(order[start:end])
+        start = end
+    return groups
 
 
 def _in_a_row(frames: Sequence[Tensor]) -> Tensor:

@@ -9,7 +9,7 @@ from captum_video._captum import check_rows, forward, take_arguments
 from captum_video.masks import unrepeated
 from captum_video.nn import FrameWise
 from captum_video.perturb._job import Job, Stretch, blend, rows_of, rows_that_fit
-from captum_video.perturb.encoder import FrameEncoder, KnownFeatures
+from captum_video.perturb.encoder import FrameEncoder, KnownFeatures, encode_missing
 
 _CPU_FRAMES = 32
 _GPU_COPIES = 256
@@ -33,26 +33,12 @@ class FrameRunner:
         model.check_clips(job.clips)
         self.job = job
         self._model = model
-        self._encoder = FrameEncoder(model.encoder)
-        self._clips, self._baselines = self._known(job.clips), self._known(job.baselines)
         self._length = job.clips[0].shape[2]
+        self._encoder = FrameEncoder(model.encoder, self._length)
+        self._clips, self._baselines = _known(job.clips), _known(job.baselines)
         self._frames = most or self.default_size()
         self._buffers: tuple[Tensor, ...] = ()
         self._waiting: list[tuple[Tensor, Tensor]] = []
-
-    def _known(self, clips: tuple[Tensor, ...]) -> Callable[[int], KnownFeatures]:
-        """Features of one of these clips, of each input; those of the latest are kept."""
-        kept: dict[int, KnownFeatures] = {}
-
-        def of(n: int) -> KnownFeatures:
-            n = n if any(len(clip) > 1 for clip in clips) else 0
-            if n not in kept:
-                kept.clear()
-                frames = [clip[n if len(clip) > 1 else 0].transpose(0, 1) for clip in clips]
-                kept[n] = KnownFeatures(frames, self._encoder, self._frames)
-            return kept[n]
-
-        return of
 
     def default_size(self) -> int:
         """Rows per pass: as many as there are frames in a pass of the encoder."""
@@ -69,22 +55,39 @@ class FrameRunner:
                     self._encoder.room_for(self._frames, clip) for clip in self.job.clips
                 )
             self._waiting = []
-            features = self.job.clips[0].new_empty(0)
-            first = 0
+            features, first = self.job.clips[0].new_empty(0), 0
             for stretch in stretches:
-                known = self._clips(stretch.clip).all()
-                if first == 0:
-                    features = known.new_empty((len(rows), *known.shape))
-                for part in self._parts(stretch):
-                    last = first + part.stop - part.start
-                    features[first:last] = known
-                    self._change(part, features, first)
-                    first = last
+                features = self._fill(stretch, features, first, len(rows))
+                first += stretch.stop - stretch.start
             self._flush(features)
             arguments = take_arguments(self.job.arguments, rows)
             outputs = forward(self._model.head, (features,), arguments)
         check_rows(outputs, len(rows))
         return outputs
+
+    def _fill(self, stretch: Stretch, features: Tensor, first: int, n_rows: int) -> Tensor:
+        """Features (rows, T, ...) with this stretch's rows from ``first``, but for frames that wait."""
+        known, baseline = self._clips(stretch.clip), self._baselines(stretch.clip)
+        gone = []
+        for part in self._parts(stretch):
+            masks = [self.job.mask(i, part) for i in range(len(self.job.clips))]
+            kept, hidden = self._untouched(masks, part.stop - part.start)
+            row, frame = hidden.nonzero(as_tuple=True)
+            gone.append((first + row, frame))
+            if part.start == stretch.start:
+                wanted = [(known, known.missing()), (baseline, baseline.missing(frame))]
+                encode_missing(self._encoder, wanted, self._frames)
+                if first == 0:
+                    features = known.all().new_empty((n_rows, *known.all().shape))
+            last = first + part.stop - part.start
+            features[first:last] = known.all()
+            self._change(part, masks, ~(kept | hidden), features, first)
+            first = last
+        row, frame = (torch.cat(one) for one in zip(*gone, strict=True))
+        if len(row):
+            encode_missing(self._encoder, [(baseline, baseline.missing(frame))], self._frames)
+            features[row, frame] = baseline.at(frame)
+        return features
 
     def _parts(self, stretch: Stretch) -> list[Stretch]:
         """Few enough masks at a time."""
@@ -95,16 +98,16 @@ class FrameRunner:
             for start in range(stretch.start, stretch.stop, step)
         ]
 
-    def _change(self, part: Stretch, features: Tensor, first: int) -> None:
-        """Put hidden frames' features in their places; blend frames partly hidden, and let them wait."""
-        masks = [self.job.mask(i, part) for i in range(len(self.job.clips))]
-        if all(mask is None for mask in masks):
-            return
-        kept, hidden = self._untouched(masks, part.stop - part.start)
-        row, frame = hidden.nonzero(as_tuple=True)
-        if len(row):
-            features[first + row, frame] = self._baselines(part.clip).at(frame)
-        row, frame = (~(kept | hidden)).nonzero(as_tuple=True)
+    def _change(
+        self,
+        part: Stretch,
+        masks: Sequence[Tensor | None],
+        changed: Tensor,
+        features: Tensor,
+        first: int,
+    ) -> None:
+        """Blend the frames (masks, T) that are hidden in part, and let them wait to be encoded."""
+        row, frame = changed.nonzero(as_tuple=True)
         while len(row):
             start = sum(len(rows) for rows, _ in self._waiting)
             end = min(start + len(row), len(self._buffers[0]))
@@ -156,9 +159,21 @@ class FrameRunner:
         """Give the buffers back; the next run makes smaller ones."""
         self._buffers = ()
         self._frames = (self._frames + 1) // 2
-        self._clips, self._baselines = (
-            self._known(self.job.clips),
-            self._known(self.job.baselines),
-        )
+        self._clips, self._baselines = _known(self.job.clips), _known(self.job.baselines)
         if self.job.clips[0].device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _known(clips: tuple[Tensor, ...]) -> Callable[[int], KnownFeatures]:
+    """What is known of one of these clips, of each input; of the latest, it is kept."""
+    kept: dict[int, KnownFeatures] = {}
+
+    def of(n: int) -> KnownFeatures:
+        n = n if any(len(clip) > 1 for clip in clips) else 0
+        if n not in kept:
+            kept.clear()
+            frames = [clip[n if len(clip) > 1 else 0].transpose(0, 1) for clip in clips]
+            kept[n] = KnownFeatures(frames)
+        return kept[n]
+
+    return of

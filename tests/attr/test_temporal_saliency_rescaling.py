@@ -31,6 +31,7 @@ from captum_video.attr import (
     SpatioTemporalOcclusion,
     TemporalSaliencyRescaling,
 )
+from captum_video.attr._frame_gradients import groups_of
 from captum_video.nn import FrameWise
 
 pytestmark = pytest.mark.filterwarnings("ignore:Input Tensor . did not already require")
@@ -224,6 +225,30 @@ def test_work_is_counted():
     tiles = 4 * 36
     assert model.encoder.frames <= 4 + 1 + 4 + tiles + 2 * 4
     assert model.encoder.backward_frames <= 4 + 4 + tiles + 5 * 4 + 4 * 4
+
+
+@given(
+    ranks=st.lists(st.integers(0, 30), max_size=7),
+    most=st.integers(1, 7),
+    pass_cost=st.sampled_from([0.0, 0.5, 16.0]),
+)
+def test_frames_sent_back_together_cost_least(ranks, most, pass_cost):
+    """Against all ways to cut the sorted ranks."""
+    groups = groups_of(ranks, lambda rank: most, pass_cost)
+    assert sorted(s for group in groups for s in group) == [s for s, r in enumerate(ranks) if r]
+    assert all(len(group) <= most for group in groups)
+
+    def cost(parts):
+        return sum((max(part) + 1) * (len(part) + pass_cost) for part in parts)
+
+    ordered = sorted((rank for rank in ranks if rank), reverse=True)
+    ways = [[]]
+    for rank in ordered:
+        ways = [[*way, [rank]] for way in ways] + [
+            [*way[:-1], [*way[-1], rank]] for way in ways if way and len(way[-1]) < most
+        ]
+    found = cost([[ranks[s] for s in group] for group in groups])
+    assert found == min(cost(way) for way in ways)
 
 
 def test_several_inputs_are_hidden_together():

@@ -82,11 +82,15 @@ def test_occlusion_of_a_frame_wise_network_against_both_loops(small_network):
 def test_rescaling_of_a_frame_wise_network_agrees_with_itself(small_network):
     table = rescaling_table(small_network, torch.rand(1, 3, 6, 24, 32), rounds=1)
     maps = 1 + 6 + 3 * 3 * 4  # the clip, its frames, and tiles of the three that pass
-    assert table["work"].str.contains(f"TSR, {maps} maps").all()
+    assert table["work"].tolist() == ["TSR, whole map"] * 4 + ["TSR, time step"] * 4
+    assert table["maps"].tolist() == [maps] * 4 + [1 + 6] * 4
+    assert table["tolerance"].tolist() == [0.01, 0.01, 0, 0] * 2
+    assert table["loop"].tolist() == ["batches", "frame by frame"] * 4
     assert (table["correlation"] > 0.99).all()
+    assert (table.filter(like="times faster") > 0).all(axis=None)
 
 
-@pytest.mark.parametrize("of", ["frames", "cell"])
+@pytest.mark.parametrize("of", ["frames", "rescaling", "cell"])
 def test_speed_of_other_things_is_a_command(of, command, monkeypatch):
     monkeypatch.setattr(
         cell, "cell_table", partial(cell.cell_table, lengths=(4,), features=5, hidden=6)
