@@ -162,6 +162,7 @@ def _attribute(options: argparse.Namespace) -> None:
         resolve_device(options.device),
         options.precision,
         options.fresh,
+        options.clips_per_pass,
     )
 
 
@@ -177,6 +178,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         resolve_device(options.device),
         options.precision,
         options.fresh,
+        options.clips_per_pass,
     )
 
 
