@@ -19,7 +19,7 @@ from benchmarks_kth_mad.cli import main
 from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.endings import end_cleanly
 from benchmarks_kth_mad.errors import ClipsFailed
-from benchmarks_kth_mad.evaluation import load_explained, load_rows
+from benchmarks_kth_mad.evaluation import load_explained, load_rows, measuring
 from benchmarks_kth_mad.evaluation.ahead import read_ahead
 from benchmarks_kth_mad.evaluation.journal import Entry, Journal, Key, Writer
 from benchmarks_kth_mad.evaluation.kept_maps import KeptMaps
@@ -27,6 +27,8 @@ from benchmarks_kth_mad.evaluation.sharing import groups_of
 from benchmarks_kth_mad.methods import DRAWN, METHODS, Options, attribute
 from benchmarks_kth_mad.models import VideoClassifier, build_model
 from benchmarks_kth_mad.runs import Run
+from captum_video import Curve
+from captum_video.metrics import Insertion
 
 N_CLIPS = 6
 CLOSE = {"rtol": 1e-3, "atol": 1e-5}
@@ -165,10 +167,25 @@ def test_maps_and_areas_agree_with_one_by_one(new_run) -> None:
     np.testing.assert_allclose(one["area"], other["area"], atol=1e-3)
 
 
+def shows_company(model, clips, target, options):
+    """A map that tells which clips it was made together with."""
+    return (clips[0] + clips[0].sum(),)
+
+
+class TellsCompany(Insertion):
+    """A curve that tells which clips it was measured together with."""
+
+    def evaluate(self, inputs, *others, **more):
+        curve = super().evaluate(inputs, *others, **more)
+        return Curve(curve.fractions, curve.scores + inputs[0].sum())
+
+
 @pytest.mark.parametrize("every", [1, 5])
 def test_interrupted_again_and_again(new_run, monkeypatch: pytest.MonkeyPatch, every: int) -> None:
     """After every so many entries: in the middle of groups, and between them."""
     names = ["gradcam", "random"]
+    monkeypatch.setattr(methods, "METHODS", METHODS | {"gradcam": shows_company})
+    monkeypatch.setattr(measuring, "METRICS", {"insertion": TellsCompany})
     expected = new_run("undisturbed").study(4, *names).entries()
     assert len(expected) == N_CLIPS * (1 + 2 + 2)
     work, left = new_run("run"), [every]
