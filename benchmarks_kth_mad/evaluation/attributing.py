@@ -1,9 +1,8 @@
 """The maps of a run: made group by group by several processes, kept as they are made, found again."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,6 +61,11 @@ class _Wanted(NamedTuple):
     person: str
     methods: list[str]
 
+    @property
+    def facts(self) -> dict[str, object]:
+        """What is kept of it beside its pixels."""
+        return {"label": self.label, "person": self.person}
+
 
 _Read = tuple[_Wanted, Clips]
 
@@ -88,7 +92,7 @@ class _Maker:
             try:
                 read.append((wanted, clips.result()))
             except Exception as error:  # a video may fail in any way
-                self._write_clip(wanted, error=in_one_line(error))
+                self._write_failure(wanted, error)
         # a group that is not whole would round otherwise than the whole one does
         for part in [read] if len(read) == len(group) else [[one] for one in read]:
             self._explain(part)
@@ -98,21 +102,20 @@ class _Maker:
             explained = self._seen(read)
         except Exception as error:  # a network may fail in any way, too
             if len(read) == 1:
-                self._write_clip(read[0][0], error=in_one_line(error))
+                self._write_failure(read[0][0], error)
             else:
                 tell_apart([wanted.name for wanted, _ in read], error)
                 for one in read:
                     self._explain([one])
             return
-        missing = {wanted.name: wanted.methods for wanted, _ in read}
-        are_written = False
+        clips_are_kept = False
         for method in self.asked.methods:
-            names = [name for name, methods in missing.items() if method in methods]
-            for name, entry in self._entries(explained, method, names):
-                if not are_written:  # not before a method has taken its options
+            names = [wanted.name for wanted, _ in read if method in wanted.methods]
+            for found in self._entries(explained, method, names) if names else ():
+                if not clips_are_kept:  # not before a method has taken its options
                     self._write_clips(read, explained)
-                    are_written = True
-                self.writer.write((MAP, name, method), entry)
+                    clips_are_kept = True
+                self.writer.write_all({(MAP, name, method): one for name, one in found.items()})
 
     def _seen(self, read: Sequence[_Read]) -> Explained:
         """The clips of a group as one batch, where they are computed, and what the model says."""
@@ -129,7 +132,7 @@ class _Maker:
 
     def _entries(
         self, explained: Explained, method: str, names: Sequence[str]
-    ) -> Iterator[tuple[str, Entry]]:
+    ) -> Iterator[dict[str, Entry]]:
         def compute(some: Explained) -> list[Entry]:
             seed = seeds.of_clip(self.asked.options.seed, some.names[0])
             options = replace(self.asked.options, seed=seed)
@@ -143,20 +146,20 @@ class _Maker:
         return entries_of(explained, names, compute, together=method not in DRAWN)
 
     def _write_clips(self, read: Sequence[_Read], explained: Explained) -> None:
-        for (wanted, clips), target in zip(read, explained.targets.tolist(), strict=True):
-            arrays = _arrays([_as_bytes(clip[0]) for clip in clips])
-            self._write_clip(wanted, {"target": target}, arrays)
+        self.writer.write_all(
+            {
+                (CLIP, wanted.name): Entry(
+                    wanted.facts | {"target": target},
+                    _arrays([_as_bytes(clip[0]) for clip in clips]),
+                )
+                for (wanted, clips), target in zip(read, explained.targets.tolist(), strict=True)
+                if wanted.methods  # else all of it is kept
+            }
+        )
 
-    def _write_clip(
-        self,
-        wanted: _Wanted,
-        more: Mapping[str, int] = MappingProxyType({}),
-        arrays: Mapping[str, np.ndarray] = MappingProxyType({}),
-        error: str | None = None,
-    ) -> None:
-        if wanted.methods:  # else all of it is kept
-            facts = {"label": wanted.label, "person": wanted.person, **more}
-            self.writer.write((CLIP, wanted.name), Entry(facts, arrays, error))
+    def _write_failure(self, wanted: _Wanted, error: Exception) -> None:
+        if wanted.methods:
+            self.writer.write((CLIP, wanted.name), Entry(wanted.facts, error=in_one_line(error)))
 
 
 def attribute_clips(

@@ -70,8 +70,10 @@ class _Player:
         for metric, method in dict.fromkeys(pair for one in group for pair in one.pairs):
             explained = joined_clips([one for one in clips if method in one.maps], [method])
             names = [one.name for one in group if (metric, method) in one.pairs]
-            for name, entry in self._entries(explained, metric, method, names, patches):
-                self.writer.write((name, method, metric), entry)
+            for found in self._entries(explained, metric, method, names, patches):
+                self.writer.write_all(
+                    {(name, method, metric): entry for name, entry in found.items()}
+                )
 
     def _entries(
         self,
@@ -80,7 +82,7 @@ class _Player:
         method: str,
         names: Sequence[str],
         patches: Mapping[str, Tensor | None],
-    ) -> Iterator[tuple[str, Entry]]:
+    ) -> Iterator[dict[str, Entry]]:
         def compute(some: Explained) -> list[Entry]:
             model, labels = self.checkpoint.model, patches[some.names[0]]
             return _kept(self.played.curve(metric, model, some, method, self.device, labels))

@@ -38,7 +38,7 @@ def entries_of(
     names: Collection[str],
     compute: Callable[[Explained], list[Entry]],
     together: bool = True,
-) -> Iterator[tuple[str, Entry]]:
+) -> Iterator[dict[str, Entry]]:
     """What is to be kept of each clip, computed for all of them together where that does not fail.
 
     Where it does, each clip is computed by itself, so that only those at fault are left out.
@@ -50,7 +50,7 @@ def entries_of(
         together: whether to try it; else each is computed by itself at once.
 
     Yields:
-        Name and entry, of a clip that failed with the error.
+        By name, the entries that are there at once; of a clip that failed with the error.
 
     Raises:
         BenchmarkError: what was asked for is at fault, and no clip; see `blame`.
@@ -66,7 +66,7 @@ def entries_of(
                 tell_apart(explained.names, error)
     if entries is not None:
         found = zip(explained.names, entries, strict=True)
-        yield from ((name, entry) for name, entry in found if name in names)
+        yield {name: entry for name, entry in found if name in names}
         return
     for one in explained.one_by_one():
         if one.names[0] in names:
