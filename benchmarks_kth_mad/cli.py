@@ -161,6 +161,7 @@ def _attribute(options: argparse.Namespace) -> None:
         resolve_device(options.device),
         options.precision,
         options.fresh,
+        options.clips_per_pass,
     )
 
 
@@ -176,6 +177,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         resolve_device(options.device),
         options.precision,
         options.fresh,
+        options.clips_per_pass,
     )
 
 

@@ -143,6 +143,7 @@ def attribute(
     device: str,
     precision: str = "float32",
     fresh: bool = False,
+    clips_per_pass: int | None = None,
 ) -> None:
     """Explain clips of the test split, keep clips and maps.
 
@@ -155,7 +156,7 @@ def attribute(
         checkpoint = checkpoint_of(run)
         dataset = source.dataset("test", checkpoint.clip)
         asked = Asked(by_turns(dataset, n_clips), list(dict.fromkeys(methods)), options)
-        machine = Machine(device, precision, processes)
+        machine = Machine(device, precision, processes, clips_per_pass)
         failed = attribute_clips(run, checkpoint, dataset, asked, machine, fresh)
         n_asked = len(asked.chosen)
         print(
@@ -174,6 +175,7 @@ def evaluate(
     device: str,
     precision: str = "float32",
     fresh: bool = False,
+    clips_per_pass: int | None = None,
 ) -> None:
     """Measure the maps, keep one row per metric, method and clip, with its curve.
 
@@ -181,7 +183,7 @@ def evaluate(
         ClipsFailed: at the end, where some clips have no area, and the error in its place.
     """
     with joined() as processes:
-        machine = Machine(device, precision, processes)
+        machine = Machine(device, precision, processes, clips_per_pass)
         played = Played(unit, n_steps, baseline)
         n_areas, failed = evaluate_clips(run, checkpoint_of(run), metrics, played, machine, fresh)
         print(f"measured {n_areas} areas: {run.rows}, and without curves {run.rows_as_text}")

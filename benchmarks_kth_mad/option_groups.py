@@ -12,7 +12,8 @@ from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP, ClipShape
 from benchmarks_kth_mad.declared import MOST
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation import METRICS, UNITS
-from benchmarks_kth_mad.methods import BASELINES, DEFAULT_METHODS, METHODS, Options
+from benchmarks_kth_mad.evaluation.machine import CLIPS_PER_PASS
+from benchmarks_kth_mad.methods import BASELINES, DEFAULT_METHODS, DRAWN, METHODS, Options
 from benchmarks_kth_mad.models import MODELS
 from benchmarks_kth_mad.rendering.acting import RenderSettings
 from benchmarks_kth_mad.rendering.thermal import MADSettings
@@ -61,6 +62,18 @@ def add_resuming(parser: argparse.ArgumentParser, precision: bool = True) -> Non
         "--fresh",
         action="store_true",
         help="remove this command's results and start over, where it would go on with them",
+    )
+
+
+def add_clips_per_pass(parser: argparse.ArgumentParser) -> None:
+    """How many clips are computed together."""
+    parser.add_argument(
+        "--clips-per-pass",
+        type=whole_number(1),
+        metavar="N",
+        help=f"neighbours in the list of clips that are computed in one call, and dealt to one "
+        f"process; {CLIPS_PER_PASS['cpu']} on a CPU and {CLIPS_PER_PASS['cuda']} on a GPU where not given. "
+        f"Methods that draw ({', '.join(DRAWN)}) and superpixels take each clip by itself",
     )
 
 

@@ -22,6 +22,7 @@ from benchmarks_kth_mad.multispectral.command import add_multispectral
 from benchmarks_kth_mad.option_groups import (
     add_attribution,
     add_baseline,
+    add_clips_per_pass,
     add_device,
     add_metrics,
     add_render,
@@ -111,6 +112,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_source(attribute)
     add_attribution(attribute)
     add_resuming(attribute)
+    add_clips_per_pass(attribute)
     add_run(attribute)
     add_dry_run(attribute)
 
@@ -118,6 +120,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_metrics(evaluate)
     add_baseline(evaluate)
     add_resuming(evaluate)
+    add_clips_per_pass(evaluate)
     add_run(evaluate)
     add_dry_run(evaluate)
 
@@ -143,6 +146,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_attribution(demo)
     add_metrics(demo)
     add_resuming(demo, precision=False)
+    add_clips_per_pass(demo)
     _add_pictures(demo)
     add_run(demo, folder="runs/demo")
 

@@ -1,24 +1,27 @@
-"""The rows of a run: measured clip by clip by several processes, kept as they come, merged exactly."""
+"""The rows of a run: measured group by group by several processes, kept as they come, merged exactly."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
+from torch import Tensor
 
 from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.evaluation.ahead import pinned, read_ahead
 from benchmarks_kth_mad.evaluation.conditions import Conditions, file_digest, made_by, software
-from benchmarks_kth_mad.evaluation.explained import Explained
-from benchmarks_kth_mad.evaluation.failures import blame
+from benchmarks_kth_mad.evaluation.explained import Explained, to_device
+from benchmarks_kth_mad.evaluation.failures import entries_of
 from benchmarks_kth_mad.evaluation.journal import Entry, Journal, Writer
-from benchmarks_kth_mad.evaluation.kept_maps import KeptMaps
+from benchmarks_kth_mad.evaluation.kept_maps import KeptMaps, joined_clips
 from benchmarks_kth_mad.evaluation.kept_rows import save_rows
 from benchmarks_kth_mad.evaluation.machine import Machine
 from benchmarks_kth_mad.evaluation.measuring import METRICS, Played
-from benchmarks_kth_mad.evaluation.sharing import work_through
+from benchmarks_kth_mad.evaluation.sharing import groups_of, work_through
 from benchmarks_kth_mad.files import sweep
 from benchmarks_kth_mad.models import Checkpoint
 from benchmarks_kth_mad.runs import Run
@@ -28,9 +31,20 @@ COMMAND = "evaluate"
 Pairs = list[tuple[str, str]]
 
 
+class _Wanted(NamedTuple):
+    """A clip of a group, and the pairs of metric and method whose rows are missing."""
+
+    name: str
+    pairs: Pairs
+
+
+_Read = tuple[Explained, Tensor | None]
+"""A clip with its maps; its superpixels, where these are the unit."""
+
+
 @dataclass(frozen=True)
 class _Player:
-    """Measures the maps of one clip after the other, and writes the curves down."""
+    """Measures the maps of one group of clips after the other, and writes the curves down."""
 
     checkpoint: Checkpoint
     kept: KeptMaps
@@ -38,22 +52,43 @@ class _Player:
     device: str
     writer: Writer
 
-    def play(self, name: str, pairs: Pairs) -> None:
-        """Measure a clip's maps: pairs of metric and method."""
-        explained = self.kept.explained(name)
+    def read(self, wanted: _Wanted) -> _Read:
+        """Fetch a clip and its maps."""
+        explained = self.kept.explained(wanted.name)
         patches = self.played.patches(explained)
-        for metric, method in pairs:
+        return explained.over(lambda clips: pinned(clips, self.device)), patches
 
-            def compute(one: Explained, metric: str = metric, method: str = method) -> Curve:
-                return self.played.curve(
-                    metric, self.checkpoint.model, one, method, self.device, patches
+    def play(self, group: Sequence[_Wanted], reading: Sequence[Future[_Read]]) -> None:
+        """Measure the maps of clips together, where they are of one size."""
+        read = [one.result() for one in reading]
+        if len({tuple(clip.shape for clip in one.clips) for one, _ in read}) > 1:
+            for wanted, clip in zip(group, reading, strict=True):
+                self.play([wanted], [clip])
+            return
+        clips = [one.over(lambda some: to_device(some, self.device)) for one, _ in read]
+        patches = {one.names[0]: labels for one, labels in read}
+        for metric, method in dict.fromkeys(pair for one in group for pair in one.pairs):
+            explained = joined_clips([one for one in clips if method in one.maps], [method])
+            names = [one.name for one in group if (metric, method) in one.pairs]
+            for found in self._entries(explained, metric, method, names, patches):
+                self.writer.write_all(
+                    {(name, method, metric): entry for name, entry in found.items()}
                 )
 
-            try:
-                entry = _entry(compute(explained))
-            except Exception as error:  # a network may fail in any way
-                entry = Entry(error=blame(error, explained, compute))
-            self.writer.write((name, method, metric), entry)
+    def _entries(
+        self,
+        explained: Explained,
+        metric: str,
+        method: str,
+        names: Sequence[str],
+        patches: Mapping[str, Tensor | None],
+    ) -> Iterator[dict[str, Entry]]:
+        def compute(some: Explained) -> list[Entry]:
+            model, labels = self.checkpoint.model, patches[some.names[0]]
+            return _kept(self.played.curve(metric, model, some, method, self.device, labels))
+
+        # superpixels of a clip are its own, and so may be the number of its steps
+        return entries_of(explained, names, compute, together=self.played.unit != "superpixel")
 
 
 def evaluate_clips(
@@ -64,9 +99,9 @@ def evaluate_clips(
     machine: Machine,
     fresh: bool = False,
 ) -> tuple[int, dict[str, str]]:
-    """Measure the maps of a run, one by one, and keep each row as soon as it is there.
+    """Measure the maps of a run, group by group, and keep each row as soon as it is there.
 
-    As `attribute_clips` does. At the end the first process merges all rows, in an order that does not
+    As `attribute_clips` does; superpixels are each clip's own, and so is a call of theirs. At the end the first process merges all rows, in an order that does not
     depend on who measured what, into ``rows.parquet`` (with the curves) and ``rows.csv``.
 
     Args:
@@ -89,11 +124,16 @@ def evaluate_clips(
         if metric not in METRICS:
             raise BenchmarkError(f"metric {metric!r}: expected one of {', '.join(METRICS)}")
 
-    def work(writer: Writer, share: Sequence[tuple[str, Pairs]]) -> None:
+    def work(writer: Writer, share: Sequence[list[_Wanted]]) -> None:
         checkpoint.model.to(machine.device)
         player = _Player(checkpoint, KeptMaps(run), played, machine.device, writer)
-        for name, pairs in progress_bar(share, desc="clips", unit="clip"):
-            player.play(name, pairs)
+        with (
+            read_ahead(share, player.read, machine.device) as groups,
+            progress_bar(total=sum(map(len, share)), desc="clips", unit="clip") as bar,
+        ):
+            for group, reading in groups:
+                player.play(group, reading)
+                bar.update(len(group))
 
     work_through(
         run.evaluation,
@@ -108,8 +148,8 @@ def evaluate_clips(
 
 def _todo(
     run: Run, metrics: Sequence[str], played: Played, machine: Machine, fresh: bool
-) -> list[tuple[str, Pairs]]:
-    """Clips whose rows are not all kept, with pairs of metric and method that are missing."""
+) -> list[list[_Wanted]]:
+    """Groups of which rows are missing; of each all clips, and of each of these what is missing."""
     sweep(run.folder)
     kept = KeptMaps(run)
     if kept.conditions.get("checkpoint") != file_digest(run.checkpoint).hex():
@@ -124,19 +164,22 @@ def _todo(
         "metrics": metrics,
         "played": asdict(played),
         "maps": sha256(json.dumps(kept.conditions).encode()).hexdigest(),
-        "device": machine.device,
-        "precision": machine.precision,
+        **machine.conditions,
         "versions": software(),
     }
     made = made_by(machine.device, machine.processes.count)
     Conditions(run.evaluation, COMMAND).agree_or_keep(conditions, made)
-    todo = []
+    wanted = []
     for name in kept.names:
         pairs = [(metric, method) for method in kept.methods_of(name) for metric in metrics]
         missing = [pair for pair in pairs if not journal.done((name, pair[1], pair[0]))]
-        if missing:
-            todo.append((name, missing))
-    return todo
+        wanted.append(_Wanted(name, missing))
+    groups = groups_of(wanted, machine.group_size)
+    return [
+        [one for one in group if kept.methods_of(one.name)]  # the others were not explained
+        for group in groups
+        if any(one.pairs for one in group)
+    ]
 
 
 def _merge(
@@ -190,8 +233,10 @@ def _measured(
     }
 
 
-def _entry(curve: Curve) -> Entry:
-    """The curve of one clip."""
-    fractions = curve.fractions if curve.fractions.ndim == 1 else curve.fractions[0]
-    arrays = {"fractions": fractions.numpy(), "scores": curve.scores[0].numpy()}
-    return Entry({"area": curve.area.item()}, arrays)
+def _kept(curve: Curve) -> list[Entry]:
+    """The curve of each clip."""
+    fractions = curve.fractions.expand(curve.scores.shape)
+    return [
+        Entry({"area": area}, {"fractions": shares.numpy(), "scores": scores.numpy()})
+        for area, shares, scores in zip(curve.area.tolist(), fractions, curve.scores, strict=True)
+    ]

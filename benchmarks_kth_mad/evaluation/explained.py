@@ -1,7 +1,7 @@
 """Predictions of clips, and their maps by every method."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import torch
@@ -47,6 +47,25 @@ class Explained:
                 name: tuple(one[:count, :1].clone() for one in maps)
                 for name, maps in self.maps.items()
             },
+        )
+
+    def over(self, change: Callable[[Clips], Clips]) -> "Explained":
+        """The same with clips and maps changed, moved elsewhere, say."""
+        maps = {name: change(maps) for name, maps in self.maps.items()}
+        return replace(self, clips=change(self.clips), maps=maps)
+
+    def one_by_one(self) -> "list[Explained]":
+        """Each clip by itself."""
+        return [self._at(slice(place, place + 1)) for place in range(len(self.names))]
+
+    def _at(self, places: slice) -> "Explained":
+        part = self.over(lambda clips: tuple(one[places] for one in clips))
+        return replace(
+            part,
+            names=self.names[places],
+            persons=self.persons[places],
+            labels=self.labels[places],
+            targets=self.targets[places],
         )
 
     def of_only_input(self) -> tuple[Tensor, dict[str, Tensor]]:
@@ -127,18 +146,22 @@ def seen(
     check_inputs(dataset, len(checkpoint.model.input_channels), checkpoint.name)
     items = [dataset[index] for index in chosen]
     clips = batch_of(items)
-    model = checkpoint.model.to(device)
-    with torch.inference_mode():
-        batches = zip(*(clip.split(8) for clip in to_device(clips, device)), strict=True)
-        targets = torch.cat([model(*batch).argmax(1) for batch in batches])
     return Explained(
         names=[item["name"] for item in items],
         persons=[dataset.records[index].group for index in chosen],
         clips=clips,
         labels=torch.tensor([item["label"] for item in items]),
-        targets=targets.cpu(),
+        targets=predicted(checkpoint, to_device(clips, device)),
         maps={},
     )
+
+
+def predicted(checkpoint: Checkpoint, clips: Clips) -> Tensor:
+    """The class (N,) that the model says each clip to be, on the CPU; computed where the clips are."""
+    model = checkpoint.model.to(clips[0].device)
+    with torch.inference_mode():
+        batches = zip(*(clip.split(8) for clip in clips), strict=True)
+        return torch.cat([model(*batch).argmax(1) for batch in batches]).cpu()
 
 
 def maps_of(
@@ -147,9 +170,10 @@ def maps_of(
     """The maps of one method, on the CPU."""
     clips, targets = to_device(explained.clips, device), explained.targets.to(device)
     found = attribute(method, model, clips, targets, options)
-    return tuple(one.float().cpu() for one in found)
+    # maps are equal over channels, so one is fetched
+    return tuple(one[:, :1].float().cpu().expand(one.shape) for one in found)
 
 
 def to_device(clips: Clips, device: str) -> Clips:
-    """The same clips, there."""
-    return tuple(clip.to(device) for clip in clips)
+    """The same clips, there; those in pinned memory arrive while this process goes on."""
+    return tuple(clip.to(device, non_blocking=True) for clip in clips)

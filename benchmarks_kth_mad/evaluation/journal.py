@@ -1,4 +1,4 @@
-"""Finished work that outlives its process: one SQLite file per process, one transaction per entry."""
+"""Finished work that outlives its process: one SQLite file per process, one transaction per result."""
 
 import io
 import json
@@ -123,7 +123,7 @@ def writing(folder: Path, command: str, rank: int) -> Iterator["Writer"]:
 
 
 class Writer:
-    """Writes entries, each of which is on disk when `write` returns."""
+    """Writes entries, which are on disk when `write` or `write_all` returns."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -133,6 +133,14 @@ class Writer:
         facts = json.dumps({"facts": dict(entry.facts), "error": entry.error})
         values = (json.dumps(key), entry.error is not None, facts, _packed(entry.arrays))
         self._connection.execute("insert or replace into entries values (?, ?, ?, ?)", values)
+
+    def write_all(self, entries: Mapping[Key, Entry]) -> None:
+        """Keep several entries, all of them or none: they wait for the disk once."""
+        if len(entries) > 1:  # one is a transaction by itself
+            self._connection.execute("begin")
+        with self._connection:
+            for key, entry in entries.items():
+                self.write(key, entry)
 
 
 def _unreadable(path: Path, command: str) -> BenchmarkError:

@@ -12,6 +12,11 @@ from benchmarks_kth_mad.evaluation.machine import Machine
 T = TypeVar("T")
 
 
+def groups_of(items: Sequence[T], size: int) -> list[list[T]]:
+    """Neighbours in groups of this size, and what is left in a last one."""
+    return [list(items[first : first + size]) for first in range(0, len(items), size)]
+
+
 def work_through(
     folder: Path,
     command: str,

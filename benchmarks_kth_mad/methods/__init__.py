@@ -24,6 +24,7 @@ __all__ = [
     "BASELINES",
     "COMPAT",
     "DEFAULT_METHODS",
+    "DRAWN",
     "METHODS",
     "Clips",
     "Method",
@@ -50,6 +51,8 @@ METHODS: dict[str, Method] = {
     "sidu": sidu,
     "random": random_map,
 }
+DRAWN = ("rise", "extremal", "random")
+"""Methods that draw from ``Options.seed``; clips that are explained together share what is drawn."""
 NO_NATURAL_ZERO = ("rise", "sidu", "random")
 NEEDS: dict[str, tuple[str, type]] = {
     "tsr": ("a network that reads frame by frame", FrameWise),

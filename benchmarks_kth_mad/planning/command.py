@@ -9,6 +9,7 @@ from benchmarks_kth_mad.commands import checkpoint_of
 from benchmarks_kth_mad.data.sampling import DEFAULT_CLIP, ClipShape
 from benchmarks_kth_mad.data.sets import check_inputs
 from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.evaluation.machine import CLIPS_PER_PASS
 from benchmarks_kth_mad.evaluation.measuring import Played
 from benchmarks_kth_mad.methods import Options
 from benchmarks_kth_mad.models import MODELS
@@ -22,6 +23,7 @@ from benchmarks_kth_mad.planning.of_sequential import sequential_plan
 from benchmarks_kth_mad.planning.plan import Devices, Plan, plan_text
 from benchmarks_kth_mad.runs import Run, Source
 from benchmarks_kth_mad.sequential.config import SequentialConfig
+from benchmarks_kth_mad.training import resolve_device
 
 
 def add_dry_run(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +85,11 @@ def plan_attribution(options: argparse.Namespace, run: Run, source: Source, aske
     chosen = by_turns(dataset, options.clips)
     names = [dataset.records[place].name for place in chosen]
     finished = {} if options.fresh else kept_maps(run, names, options.methods, asked)
-    _say(options, attribution_plan(subject, options.methods, asked, len(names), finished))
+    n_together = _clips_per_pass(options)
+    _say(
+        options,
+        attribution_plan(subject, options.methods, asked, len(names), finished, n_together),
+    )
 
 
 def plan_evaluation(options: argparse.Namespace, run: Run) -> None:
@@ -92,7 +98,8 @@ def plan_evaluation(options: argparse.Namespace, run: Run) -> None:
     subject = Subject.of(checkpoint.model, checkpoint.clip)
     finished = {} if options.fresh else kept_rows(run, options.metrics, _played(options))
     maps = maps_there(run)
-    _say(options, evaluation_plan(subject, maps, options.metrics, _played(options), finished))
+    played, n_together = _played(options), _clips_per_pass(options)
+    _say(options, evaluation_plan(subject, maps, options.metrics, played, finished, n_together))
 
 
 def plan_study(options: argparse.Namespace, config: StudyConfig) -> None:
@@ -115,6 +122,10 @@ def run_command(options: argparse.Namespace) -> None:
     print()
     maps = dict.fromkeys(options.methods, options.clips)
     _say(options, evaluation_plan(subject, maps, options.metrics, _played(options)))
+
+
+def _clips_per_pass(options: argparse.Namespace) -> int:
+    return options.clips_per_pass or CLIPS_PER_PASS[resolve_device(options.device)]
 
 
 def _played(options: argparse.Namespace) -> Played:

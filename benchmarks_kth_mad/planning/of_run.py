@@ -15,6 +15,10 @@ FRAME_WISE = (
     "a pass of this network is the encoder's passes of as many frames as a clip has; frames that a "
     "mask leaves alone are not encoded again, and the head's passes are counted apart"
 )
+TOGETHER = (
+    "of clips that are computed together these are at most so many passes: they share the one that looks "
+    "for a layer, and those of frames that are the same in all of them"
+)
 
 
 def attribution_plan(
@@ -23,6 +27,7 @@ def attribution_plan(
     options: Options,
     n_clips: int,
     finished: Mapping[str, int] | None = None,
+    clips_per_pass: int = 1,
 ) -> Plan:
     """What ``attribute`` will take.
 
@@ -30,8 +35,9 @@ def attribution_plan(
         subject: the network, and its clips.
         methods: of `benchmarks_kth_mad.methods.METHODS`.
         options: of the methods.
-        n_clips: clips to explain, each by itself.
+        n_clips: clips to explain.
         finished: by method, of how many clips the maps are there already.
+        clips_per_pass: clips that are computed together.
 
     Raises:
         BenchmarkError: a method that does not suit the network.
@@ -53,7 +59,7 @@ def attribution_plan(
             f"{n_clips:,} clips, uint8, {clip_bytes(subject):,} bytes each": n_clips
             * clip_bytes(subject),
         },
-        notes=_notes(subject),
+        notes=_notes(subject, clips_per_pass),
     )
 
 
@@ -63,6 +69,7 @@ def evaluation_plan(
     metrics: Sequence[str],
     played: Played,
     finished: Mapping[tuple[str, str], int] | None = None,
+    clips_per_pass: int = 1,
 ) -> Plan:
     """What ``evaluate`` will take.
 
@@ -72,6 +79,7 @@ def evaluation_plan(
         metrics: of `benchmarks_kth_mad.evaluation.METRICS`.
         played: unit, steps and baseline.
         finished: by metric and method, how many rows are there already.
+        clips_per_pass: clips that are computed together.
 
     Raises:
         BenchmarkError: an unknown metric or unit.
@@ -98,7 +106,7 @@ def evaluation_plan(
             f"{rows:,} rows with curves of {points} points, Parquet, {each:,.0f} bytes each": rows
             * each
         },
-        notes=_notes(subject),
+        notes=_notes(subject, clips_per_pass),
     )
 
 
@@ -108,5 +116,5 @@ def _shape(subject: Subject) -> str:
     return f"clips of {channels} x {clip.frames} x {clip.height} x {clip.width}"
 
 
-def _notes(subject: Subject) -> list[str]:
-    return [FRAME_WISE] if subject.is_frame_wise else []
+def _notes(subject: Subject, clips_per_pass: int) -> list[str]:
+    return [FRAME_WISE] * subject.is_frame_wise + [TOGETHER] * (clips_per_pass > 1)

@@ -80,6 +80,13 @@ def test_what_a_run_keeps_is_finished(run_copy, command, steps, refused):
     assert files_in(run_copy) == before
 
 
+def test_a_plan_of_groups_is_a_bound(run_copy, command):
+    for name in ("attribute", "evaluate"):
+        for size, told in ((1, 0), (3, 1)):
+            asked = [name, "--dry-run", "--fresh", "--run", run_copy, "--clips-per-pass", size]
+            assert command(*asked).count("computed together") == told
+
+
 def test_a_network_can_be_planned_for_by_name(command):
     said = command("plan", "--clips", 3, "--methods", "occlusion", "--steps", 2)
     assert rows_of(said)["occlusion"] == ["3", "344", "0", "1,032", "0"]

@@ -68,6 +68,19 @@ def test_a_later_entry_of_the_same_process_replaces(tmp_path: Path) -> None:
     assert Journal(tmp_path, "attribute").done(("a",))
 
 
+def test_several_entries_are_kept_all_or_none(tmp_path: Path) -> None:
+    def entries(*names: str) -> dict[tuple[str, ...], Entry]:
+        return {(name,): Entry({"name": name}) for name in names}
+
+    with writing(tmp_path, "attribute", 0) as writer:
+        writer.write_all(entries("a", "b"))
+        with pytest.raises(TypeError):  # JSON holds no such thing
+            writer.write_all(entries("c") | {("d",): Entry({"name": object()})})
+        writer.write_all({})
+        writer.write_all(entries("e"))
+    assert list(Journal(tmp_path, "attribute")) == [("a",), ("b",), ("e",)]
+
+
 def test_killed_in_mid_write_again_and_again(tmp_path: Path) -> None:
     chance = random.Random(0)
     finished = 0

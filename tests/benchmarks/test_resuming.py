@@ -237,6 +237,26 @@ def test_processes_share_the_clips(
         assert min(sizes) > 0
 
 
+def test_processes_share_groups(finished, tmp_path: Path) -> None:
+    def in_pairs(folder: Path) -> None:
+        torch.set_num_threads(1)
+        explain(folder, clips_per_pass=2)
+        measure(folder, clips_per_pass=2)
+
+    one, two = (bare_run(finished, tmp_path / name) for name in ("one", "two"))
+    assert finish(in_pairs, one) == 0
+    assert finish_together(2, as_torchrun, in_pairs, two) == [0, 0]
+    assert entries(two) == entries(one)
+    assert_same_results(two, one)
+    names = KeptMaps(Run(one)).names
+    for path in sorted((two / "attributions").glob("part-*")):
+        alone = tmp_path / path.stem
+        alone.mkdir()
+        shutil.copy(path, alone / "part-0000.sqlite")
+        group = {name for _, name, *_ in Journal(alone, "attribute")}
+        assert group in (set(names[:2]), set(names[2:]))
+
+
 def test_other_processes_go_on_with_the_work(finished, undisturbed: Path, tmp_path: Path) -> None:
     folder = bare_run(finished, tmp_path / "run")
     assert finish_together(2, as_torchrun, explain, folder) == [0, 0]
@@ -366,6 +386,8 @@ def test_options_that_fail_on_every_clip_are_refused_at_once(finished, tmp_path:
             'methods ["gradcam", "occlusion", "rise", "random"]',
         ),
         ("attribute", ["--precision", "bfloat16"], 'precision "float32" there, "bfloat16" asked'),
+        ("attribute", ["--clips-per-pass", 3], "clips_per_pass 1 there, 3 asked for"),
+        ("evaluate", ["--clips-per-pass", 2], "clips_per_pass 1 there, 2 asked for"),
         ("evaluate", ["--steps", 6], "played n_steps 5 there, 6 asked for"),
         ("evaluate", ["--unit", "cell"], 'played unit "voxel" there, "cell" asked for'),
         ("evaluate", ["--metrics", "deletion"], 'metrics ["insertion", "deletion"] there'),
