@@ -24,6 +24,7 @@ from captum_video.metrics import insertion
 from captum_video.perturb import rows_that_fit
 
 N_CLASSES = 6
+REAL, CHEAP = "r3d_18", "cheap"
 BATCHED, TOGETHER = "a clip of a batch", "all clips at once"
 _GPU_COPIES = 64
 _MOST_OF_A_FLOOR = 128
@@ -78,6 +79,7 @@ class _Point:
 
     axis: str
     value: int
+    network: str
     works: dict[str, Work]
     floors: dict[str, Work]
 
@@ -96,8 +98,8 @@ def scaling_table(
         preset: values of the axes: ``"small"`` or ``"full"`` for a CPU, ``"cuda"``, or your own.
 
     Returns:
-        One row per axis, value and work: clips run through the network; time per pass over the
-        floor's; milliseconds of a pass, and how many of them are not the floor's (of CPU time on a
+        One row per axis, value, network and work: clips run through the network; time per pass over
+        the floor's; milliseconds of a pass, and how many of them are not the floor's (of CPU time on a
         CPU, of the wall's elsewhere).
 
     Raises:
@@ -177,7 +179,7 @@ def _point(
         cam = GradCAM3D(model, layer)
         works["GradCAM3D"] = Work(lambda: cam.attribute(clips, target=0), len(clips), TOGETHER)
         floors[TOGETHER] = Work(_forward(model, clips), len(clips))
-    return _Point(axis, value, works, floors)
+    return _Point(axis, value, CHEAP if isinstance(model, nn.Sequential) else REAL, works, floors)
 
 
 def _classes_point(value: int, make: Callable[[], Tensor], passes: int) -> _Point:
@@ -188,7 +190,7 @@ def _classes_point(value: int, make: Callable[[], Tensor], passes: int) -> _Poin
         RISE3D(model).estimate(clips, n_samples=passes, every_output=True)
 
     floors = {BATCHED: _floor(model, clips, passes)}
-    return _Point("classes", value, {"RISE3D": Work(rise, passes, BATCHED)}, floors)
+    return _Point("classes", value, CHEAP, {"RISE3D": Work(rise, passes, BATCHED)}, floors)
 
 
 def _floor(model: nn.Module, clips: Tensor, total: int) -> Work:
@@ -231,6 +233,7 @@ def _rows(point: _Point, device: str, rounds: int) -> list[dict[str, object]]:
             {
                 "axis": point.axis,
                 "value": point.value,
+                "network": point.network,
                 "work": name,
                 "passes": work.passes,
                 "CPU / floor": round(found.cpu, 3),
