@@ -122,7 +122,10 @@ def perturbed_outputs(
 
     The model runs in eval mode and inference mode, under whatever autocast the caller has set; a
     convolutional network gets its clips in ``channels_last_3d``, or its folded frames
-    (``"(n t) c h w"``) in ``channels_last``, which is faster there. A `FrameWise` network encodes only frames that a mask leaves neither as they are nor hidden.
+    (``"(n t) c h w"``) in ``channels_last``, which is faster there. A `FrameWise` network
+    encodes only frames that a mask leaves neither as they are nor hidden. What ``torch.compile`` made
+    runs as it is (of a `FrameWise` network, compile encoder and head); chunks are of even length, so
+    that it is compiled for two batch sizes at most.
 
     Args:
         forward_func: the model; takes inputs in ``layout``.
