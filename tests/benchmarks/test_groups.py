@@ -140,6 +140,7 @@ def test_the_size_of_groups_is_fixed_by_the_device(device: str, size: int) -> No
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_clips_for_a_gpu_are_pinned() -> None:
     def read(number: int) -> Tensor:
         assert torch.cuda.current_device() == gpu
