@@ -98,6 +98,8 @@ class _Maker:
             self._explain(part)
 
     def _explain(self, read: Sequence[_Read]) -> None:
+        if not any(wanted.methods for wanted, _ in read):
+            return  # a clip of a group that fell apart, of which all is kept
         try:
             explained = self._seen(read)
         except Exception as error:  # a network may fail in any way, too

@@ -20,9 +20,11 @@ from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.endings import end_cleanly
 from benchmarks_kth_mad.errors import ClipsFailed
 from benchmarks_kth_mad.evaluation import load_explained, load_rows, measuring
-from benchmarks_kth_mad.evaluation.ahead import read_ahead
+from benchmarks_kth_mad.evaluation.ahead import pinned, read_ahead
+from benchmarks_kth_mad.evaluation.explained import to_device
 from benchmarks_kth_mad.evaluation.journal import Entry, Journal, Key, Writer
 from benchmarks_kth_mad.evaluation.kept_maps import KeptMaps
+from benchmarks_kth_mad.evaluation.machine import Machine
 from benchmarks_kth_mad.evaluation.sharing import groups_of
 from benchmarks_kth_mad.methods import DRAWN, METHODS, Options, attribute
 from benchmarks_kth_mad.models import VideoClassifier, build_model
@@ -129,6 +131,26 @@ def test_nothing_is_read_after_an_interruption() -> None:
     assert begun == list(range(len(begun)))
     assert len(begun) <= 4
     assert not [one for one in threading.enumerate() if one.name.startswith("reader")]
+
+
+@pytest.mark.parametrize(("device", "size"), [("cpu", 1), ("cuda", 8)])
+def test_the_size_of_groups_is_fixed_by_the_device(device: str, size: int) -> None:
+    assert Machine(device).conditions["clips_per_pass"] == size
+    assert Machine(device, clips_per_pass=3).conditions["clips_per_pass"] == 3
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_clips_for_a_gpu_are_pinned() -> None:
+    def read(number: int) -> Tensor:
+        assert torch.cuda.current_device() == gpu
+        return pinned((torch.full((2, 3), number),), "cuda")[0]
+
+    gpu = torch.cuda.device_count() - 1
+    with torch.cuda.device(gpu), read_ahead([[1, 2], [3]], read, "cuda") as groups:
+        found = [one.result() for _, reading in groups for one in reading]
+        assert all(one.is_pinned() for one in found)
+        assert [int(one[0, 0]) for one in to_device(tuple(found), "cuda")] == [1, 2, 3]
 
 
 def test_groups_share_calls(new_run, monkeypatch: pytest.MonkeyPatch) -> None:
