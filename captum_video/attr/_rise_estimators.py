@@ -21,20 +21,30 @@ _MOST_FREEDOM = 0.9
 
 
 class Estimate(NamedTuple):
-    """Maps (R, T, H, W), their standard errors where asked for, and the fit's R² (R,) if one."""
+    """Maps (R, T, H, W), their standard errors where asked for, and of a fit (R,) its R² and use."""
 
     maps: Tensor
     standard_errors: Tensor | None = None
     r_squared: Tensor | None = None
+    fell_back: Tensor | None = None
+
+    def put(self, rows: Tensor, other: "Estimate") -> None:
+        """Put what another estimate knows in the place of these rows."""
+        for mine, new in zip(self, other, strict=True):
+            if mine is not None and new is not None:
+                mine[rows] = new
 
 
-def named(name: str) -> Callable[[Sequence[RandomGrids], Tensor, bool], list[Estimate]]:
+Estimator = Callable[[Sequence[RandomGrids], Tensor, bool], list[Estimate]]
+
+
+def named(name: str) -> Estimator:
     """The estimator of this name.
 
     Raises:
         ValueError: there is none.
     """
-    known = {"regression": regression, "coverage": coverage, "expectation": expectation}
+    known = {"regression": regression_if_useful, "coverage": coverage, "expectation": expectation}
     if name not in known:
         raise ValueError(f"estimator: expected one of {', '.join(known)}, got {name!r}")
     return known[name]
@@ -111,6 +121,21 @@ def regression(
         sums, norm = masks.kept_sum(rest), len(masks) * p
         errors = _error_of_sum(masks, rest, sums) / norm if with_errors else None
         found.append(Estimate(level + (1 - p) * linear + sums / norm, errors, fit.r_squared))
+    return found
+
+
+def regression_if_useful(
+    streams: Sequence[RandomGrids], scores: Tensor, with_errors: bool = False
+) -> list[Estimate]:
+    """The regression, or coverage for scores of which the fit explains nothing."""
+    found = regression(streams, scores, with_errors)
+    useless = torch.zeros_like(scores[:, 0]) if found[0].r_squared is None else found[0].r_squared
+    useless = useless < 0
+    found = [one._replace(fell_back=useless) for one in found]
+    if useless.any():
+        instead = coverage(streams, scores[useless], with_errors)
+        for one, other in zip(found, instead, strict=True):
+            one.put(useless, other)
     return found
 
 
