@@ -55,16 +55,16 @@ def estimate_until(
     tolerance: float | None,
     run: Run,
     streams: Sequence[RandomGrids],
-    n_clips: int,
+    changes: Tensor,
     estimator: Estimator,
     with_errors: bool,
 ) -> Found:
     """Run masks until all maps of a clip are within the tolerance, or there are no more masks.
 
     A clip stops by its own scores alone, of its first 64, 128, 256 ... masks. Without a tolerance all
-    masks are run at once.
+    masks are run at once. ``changes`` are those of `changes_of`, one row per clip.
     """
-    counts = _checks(len(streams[0]), tolerance)
+    counts, n_clips = _checks(len(streams[0]), tolerance), len(changes)
     active, n_masks = torch.ones(n_clips, dtype=torch.bool), torch.zeros(n_clips, dtype=torch.long)
     scores, errors = torch.empty(0), None
     estimates: list[Estimate] = []
@@ -73,7 +73,8 @@ def estimate_until(
         rows = active.repeat_interleave(scores.shape[1]).to(scores.device)
         seen = scores.flatten(0, 1)[rows]
         used = [masks.part(slice(stop)) for masks in streams]
-        found = estimator(used, seen, with_errors or tolerance is not None)
+        own = changes[active.to(changes.device)]
+        found = estimator(used, seen, with_errors or tolerance is not None, own)
         for one, latest in zip(estimates, found, strict=False):  # nothing is known at first
             one.put(rows, latest)
         estimates = estimates or found
