@@ -227,7 +227,9 @@ def _convergence(options: argparse.Namespace) -> None:
         options.counts,
         options.converged,
         options.baseline,
+        options.seed,
         resolve_device(options.device),
+        None if options.out is None else Path(options.out),
     )
 
 

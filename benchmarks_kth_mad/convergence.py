@@ -1,17 +1,26 @@
 """How many masks RISE needs: the error of its estimators against a map from many masks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from benchmarks_kth_mad.console import progress_bar
+from benchmarks_kth_mad import seeds
+from benchmarks_kth_mad.console import shows_progress
 from benchmarks_kth_mad.methods import BASELINES, Clips, rise_grid
-from captum_video.attr import RISE3D
+from captum_video.attr import _rise_estimators as estimators
+from captum_video.attr._rise_streams import changes_of
+from captum_video.baselines import resolve
+from captum_video.clips import Layout, extent_of
+from captum_video.masks import RandomGrids
+from captum_video.perturb import perturbed_scores
 
 ESTIMATORS = ("expectation", "coverage", "regression")
-CONVERGED_SEED = 10_000
+SCORES = ("logit", "softmax")
+KEEP_PROBABILITY = 0.5
+LAYOUT = Layout.of("n c t h w")
 
 
 def convergence_table(
@@ -22,8 +31,13 @@ def convergence_table(
     converged: int,
     baseline: str,
     n_seeds: int = 3,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Squared error of maps from few masks, over the variance of the converged map.
+
+    The network sees every mask once: maps from fewer masks are of the first of more, logit and
+    probability come of one pass. The error that the converged map has by its own standard errors is
+    taken off both the squared error and the variance.
 
     Args:
         model: clips to logits.
@@ -33,50 +47,122 @@ def convergence_table(
         converged: masks of the map that counts as true, by regression; drawn on their own.
         baseline: what hides; see `benchmarks_kth_mad.methods.BASELINES`.
         n_seeds: draws of masks that the error is averaged over.
+        seed: of all draws.
 
     Returns:
-        One row per score (logit, softmax) and number of masks, one column per estimator: the
-        mean over clips and seeds, and the regression's mean leave-one-out R².
+        One row per score (logit, softmax), number of masks and estimator. ``pooled``: errors summed
+        over clips and draws, over the variances summed; ``median``: over clips, of each one's own
+        ratio; the regression's mean leave-one-out R².
+    """
+    streams = [
+        RandomGrids(
+            extent_of(clips[0]),
+            rise_grid(clips[0]),
+            KEEP_PROBABILITY,
+            converged if draw == 0 else max(counts),
+            torch.Generator().manual_seed(seeds.of_rank(seed, draw)),
+            clips[0].device,
+        )
+        for draw in range(1 + n_seeds)
+    ]
+    hidden = resolve(BASELINES[baseline], clips, LAYOUT)
+    scores = _scores(model, clips, targets, hidden, streams)
+    changes = changes_of(clips, hidden, streams[:1]).repeat(len(SCORES), 1)
+    (known,) = estimators.regression(streams[:1], scores[0], True, changes)
+    if known.standard_errors is None:
+        raise RuntimeError("the converged map has no standard errors")
+    doubt = _mean_square(known.standard_errors)
+    variance = known.maps.flatten(1).var(1, correction=0) - doubt  # (2 N,)
+    rows = []
+    for count in counts:
+        for estimator in ESTIMATORS:
+            found = [
+                estimators.named(estimator)(
+                    [masks.part(slice(count))], seen[:, :count], False, changes
+                )[0]
+                for masks, seen in zip(streams[1:], scores[1:], strict=True)
+            ]
+            squares = [_mean_square(one.maps - known.maps) for one in found]
+            error = torch.stack(squares).mean(0) - doubt
+            fits = [one.r_squared for one in found if one.r_squared is not None]
+            for place, score in enumerate(SCORES):
+                own = slice(place * len(targets), (place + 1) * len(targets))
+                rows.append(
+                    {
+                        "score": score,
+                        "masks": count,
+                        "estimator": estimator,
+                        "pooled": (error[own].sum() / variance[own].sum()).item(),
+                        "median": (error[own] / variance[own]).median().item(),
+                        "R²": torch.stack(fits)[:, own].mean().item() if fits else np.nan,
+                    }
+                )
+    return pd.DataFrame(rows).sort_values(["score", "masks"], kind="stable", ignore_index=True)
+
+
+def masks_needed(errors: pd.DataFrame) -> pd.DataFrame:
+    """How many masks coverage needs for the error that the regression has.
+
+    Args:
+        errors: as `convergence_table` returns it.
+
+    Returns:
+        One row per score and number of masks of the regression: how many times as many coverage needs for
+        the same error, pooled and in the median over clips. Between counts its curve is straight in
+        logarithms; beyond them an error falls by half with twice the masks, as a mean's does.
     """
     rows = []
-    scores: dict[str, Callable[..., Tensor]] = {
-        "logit": model,
-        "softmax": lambda *inputs: model(*inputs).softmax(1),
-    }
-    with progress_bar(total=len(scores) * (1 + n_seeds * len(counts))) as bar:
-        for name, score in scores.items():
-
-            def estimate(
-                count: int, estimator: str, seed: int, score: Callable[..., Tensor] = score
-            ) -> tuple[Tensor, Tensor | None]:
-                found = RISE3D(score).estimate(
-                    clips,
-                    BASELINES[baseline],
-                    targets,
-                    n_samples=count,
-                    grid_shape=rise_grid(clips[0]),
-                    estimator=estimator,  # type: ignore[arg-type]
-                    generator=torch.Generator().manual_seed(seed),
-                )
-                return found.maps, found.r_squared
-
-            truth, _ = estimate(converged, "regression", CONVERGED_SEED)
-            bar.update()
-            for count in counts:
-                errors: dict[str, list[float]] = {}
-                for seed in range(n_seeds):
-                    for estimator in ESTIMATORS:
-                        maps, fit = estimate(count, estimator, seed)
-                        errors.setdefault(estimator, []).append(_relative_error(maps, truth))
-                        if fit is not None:
-                            errors.setdefault("R²", []).append(fit.mean().item())
-                    bar.update()
-                means = {key: sum(values) / len(values) for key, values in errors.items()}
-                rows.append({"score": name, "masks": count, **means})
+    for one in errors[errors["estimator"] == "regression"].to_dict("records"):
+        score, masks = one["score"], one["masks"]
+        row: dict[str, object] = {"score": score, "regression's masks": masks}
+        coverage = errors[(errors["score"] == score) & (errors["estimator"] == "coverage")]
+        for column in ("pooled", "median"):
+            error = one[column]
+            needed = _masks_for(error, coverage["masks"].to_numpy(), coverage[column].to_numpy())
+            row |= {f"{column} error": error, f"coverage's masks, {column}": needed}
+            row[f"ratio, {column}"] = needed / masks
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _relative_error(maps: Tensor, truth: Tensor) -> float:
-    """Mean over clips of squared error over variance."""
-    error = (maps - truth).square().flatten(1).mean(1)
-    return (error / truth.flatten(1).var(1, correction=0)).mean().item()
+def _masks_for(error: float, masks: np.ndarray, errors: np.ndarray) -> float:
+    """Where a curve of errors over masks comes down to an error."""
+    if not (error > 0 and (errors > 0).all()):
+        return np.nan
+    falling = np.minimum.accumulate(errors)
+    if error <= falling[-1]:
+        return masks[-1] * falling[-1] / error
+    if error >= falling[0]:
+        return masks[0] * falling[0] / error
+    return float(np.exp(np.interp(-np.log(error), -np.log(falling), np.log(masks))))
+
+
+def _scores(
+    model: nn.Module,
+    clips: Clips,
+    targets: Tensor,
+    hidden: Clips,
+    streams: Sequence[RandomGrids],
+) -> list[Tensor]:
+    """For each stream the logits of the targets (N, masks), below them their probabilities."""
+    found = []
+    for masks in streams:
+        logits = perturbed_scores(
+            model,
+            clips,
+            hidden,
+            [[masks] * len(clips)] * len(targets),
+            layout=LAYOUT,
+            every_output=True,
+            show_progress=shows_progress(),
+            description=f"{len(masks)} masks",
+        ).double()
+        own = targets[:, None, None].expand(-1, logits.shape[1], 1)
+        both = (values.gather(2, own)[..., 0] for values in (logits, logits.softmax(2)))
+        found.append(torch.cat(list(both)))
+    return found
+
+
+def _mean_square(maps: Tensor) -> Tensor:
+    """Over the voxels of each."""
+    return maps.flatten(1).square().mean(1)

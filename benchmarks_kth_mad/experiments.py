@@ -12,7 +12,7 @@ from benchmarks_kth_mad.commands import checkpoint_of, render
 from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.data.kth_index import check_classes
 from benchmarks_kth_mad.evaluation import load_explained
-from benchmarks_kth_mad.files import make_folder, sweep
+from benchmarks_kth_mad.files import make_folder, sweep, whole_file
 from benchmarks_kth_mad.multispectral.config import StudyConfig
 from benchmarks_kth_mad.planted.plan import Footage, Plan
 from benchmarks_kth_mad.rendering.acting import RenderSettings
@@ -23,23 +23,37 @@ PLANTED_ACTIONS = ("boxing", "handclapping", "walking")
 
 
 def convergence(
-    run: Run, n_clips: int, counts: Sequence[int], converged: int, baseline: str, device: str
+    run: Run,
+    n_clips: int,
+    counts: Sequence[int],
+    converged: int,
+    baseline: str,
+    seed: int,
+    device: str,
+    out: Path | None,
 ) -> None:
-    """Print RISE's error over the number of masks."""
-    from benchmarks_kth_mad.convergence import convergence_table
+    """Print RISE's error over the number of masks, and how many more coverage needs; keep the rows."""
+    from benchmarks_kth_mad.convergence import convergence_table, masks_needed
 
     checkpoint, explained = checkpoint_of(run), load_explained(run)
     chosen = spread_evenly(len(explained.names), n_clips)
-    print(f"clips: {', '.join(explained.names[index] for index in chosen)}")
+    print(f"{checkpoint.name}, clips: {', '.join(explained.names[index] for index in chosen)}")
     table = convergence_table(
         checkpoint.model.to(device),
         tuple(clip[chosen].to(device) for clip in explained.clips),
         explained.targets[chosen].to(device),
-        counts,
+        sorted(set(counts)),
         converged,
         baseline,
+        seed=seed,
     )
     print(table.to_markdown(index=False, floatfmt=".3f"))
+    print("\nmasks that coverage needs for the error of the regression:")
+    print(masks_needed(table).to_markdown(index=False, floatfmt=".3g"))
+    if out is not None:
+        with whole_file(out) as path:
+            table.to_csv(path, index=False)
+        print(f"\nrows in {out}")
 
 
 def boxes(

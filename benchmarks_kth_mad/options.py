@@ -165,6 +165,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=6000,
         help="masks of the map that counts as true",
     )
+    convergence.add_argument("--out", help="file for the table, as CSV")
     add_baseline(convergence)
     add_run(convergence)
 

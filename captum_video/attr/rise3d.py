@@ -1,7 +1,7 @@
 """RISE over space and time: random smooth masks, weighted by the scores they leave."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,13 +11,13 @@ from torch import Tensor
 
 from captum_video._captum import Target, log_usage
 from captum_video.attr import _rise_estimators as estimators
+from captum_video.attr._rise_stopping import Found, check_tolerance, estimate_until
+from captum_video.attr._rise_streams import changes_of, streams_for
 from captum_video.baselines import Baseline, resolve
 from captum_video.clips import (
     Layout,
     clips_of,
-    extent_of,
     map_dtype,
-    per_input,
     spread_over_channels,
 )
 from captum_video.masks import RandomGrids
@@ -37,12 +37,15 @@ class RISEEstimate:
         r_squared: (N, K), leave-one-out share of the score's variance over masks that the
             regression explains; None for other estimators.
         fell_back: (N, K), where the regression explained nothing and coverage took its place.
+        n_masks: (N,), masks that each clip's maps are of; fewer than asked for where a tolerance
+            was reached.
     """
 
     maps: Tensor
     standard_errors: Tensor | None
     r_squared: Tensor | None
     fell_back: Tensor
+    n_masks: Tensor
 
 
 class RISE3D(PerturbationAttribution):
@@ -56,8 +59,10 @@ class RISE3D(PerturbationAttribution):
     Estimators, all from the same masks:
 
     - ``"regression"``: a linear fit of the score serves as control variate; needs several times
-      fewer masks where the score is near linear in them. Where its leave-one-out R² is below 0 the
-      fit is of no use: a warning says so and coverage is taken.
+      fewer masks where the score is near linear in them. It expects more of places where hiding
+      changes more of the clip. Where its leave-one-out R² is below 0 the fit is of no use: a
+      warning says so and coverage is taken (above 0 its error was the smaller one, on average, on
+      two trained networks).
     - ``"coverage"``: sums divided by how often each voxel was kept.
     - ``"expectation"``: sums divided by M p, as published; noisy, even for a constant score.
 
@@ -94,6 +99,7 @@ class RISE3D(PerturbationAttribution):
         estimator: Estimator = "regression",
         generator: torch.Generator | None = None,
         inputs_together: bool = True,
+        tolerance: float | None = None,
     ) -> Tensor | tuple[Tensor, ...]:
         """Draw masks, run the masked clips, and average.
 
@@ -103,7 +109,7 @@ class RISE3D(PerturbationAttribution):
                 `captum_video.baselines`, or one per input.
             target: Captum's `target <https://captum.ai/api/occlusion.html>`_.
             additional_forward_args: Captum's; tensors have one entry per clip.
-            n_samples: number of masks, the same for all clips.
+            n_samples: number of masks, the same for all clips; with a tolerance the most.
             perturbations_per_eval: masks per clip and pass, or ``"auto"``; no effect on the map.
             show_progress: show a progress bar.
             grid_shape: cells over frames, height and width; at most one cell a voxel. None: masks do
@@ -117,6 +123,10 @@ class RISE3D(PerturbationAttribution):
                 large inputs. Otherwise every input draws masks of its own, independent of the
                 others', and has its own map, ``E[f m_i(v)] / p``: where in *this* input the evidence
                 is. Then they may differ in frames and pixels.
+            tolerance: draw no more masks for a clip whose map's standard error is at most this share
+                of the map's own standard deviation, both over voxels (0.3, say; None: draw all). A
+                share needs no knowledge of the score's scale, and asks more of a map in which little
+                stands out; one that is flat never gets there. Looked at after 64, 128, 256 ... masks.
 
         Returns:
             Shape of the inputs; the same map over all channels, and over all inputs where these are
@@ -128,13 +138,18 @@ class RISE3D(PerturbationAttribution):
                 that are empty or not finite, a target out of range.
 
         Cost:
-            ``n_samples`` passes per clip; memory of one chunk of clips, and for the regression of
+            ``n_samples`` passes per clip, or fewer with a tolerance; memory of one chunk of clips, and for the regression of
             the square of about four times the number of grid cells (20 MiB for 4 x 7 x 7), of all
             inputs that have their own.
 
         Randomness:
-            All from ``generator``, input after input; None is a generator seeded with 0, so that a call repeats
-            itself. The map does not depend on ``perturbations_per_eval`` or on the other clips.
+            All from ``generator``; None is a generator seeded with 0, so that a call repeats itself.
+            The map does not depend on ``perturbations_per_eval`` or on the other clips. Fewer masks
+            of a seed are the first of more, so that a clip that stops after n of them has the map
+            that ``n_samples=n`` gives (where the generator is on the CPU).
+
+        Warns:
+            UserWarning: the regression explains nothing; a clip does not reach the tolerance.
         """
         found: RISEEstimate | tuple[RISEEstimate, ...] = self.estimate(
             inputs,
@@ -149,6 +164,7 @@ class RISE3D(PerturbationAttribution):
             estimator=estimator,
             generator=generator,
             inputs_together=inputs_together,
+            tolerance=tolerance,
         )
         is_tuple, clips = clips_of(inputs, self.layout)
         estimates = found if isinstance(found, tuple) else (found,) * len(clips)
@@ -173,6 +189,7 @@ class RISE3D(PerturbationAttribution):
         estimator: Estimator = "regression",
         generator: torch.Generator | None = None,
         inputs_together: bool = True,
+        tolerance: float | None = None,
         every_output: bool = False,
         standard_errors: bool = False,
     ) -> Any:
@@ -183,7 +200,7 @@ class RISE3D(PerturbationAttribution):
             baselines: what hides.
             target: Captum's target; leave it out with ``every_output``.
             additional_forward_args: Captum's.
-            n_samples: number of masks.
+            n_samples: number of masks; with a tolerance the most.
             perturbations_per_eval: masks per clip and pass, or ``"auto"``.
             show_progress: show a progress bar.
             grid_shape: cells over frames, height and width.
@@ -191,6 +208,8 @@ class RISE3D(PerturbationAttribution):
             estimator: see the class.
             generator: draws the masks.
             inputs_together: see `attribute`.
+            tolerance: see `attribute`; with ``every_output`` a clip goes on until all its maps are
+                within it, and where inputs have their own, it is asked of them as of one map.
             every_output: maps of all K outputs of a model that returns (N, K).
             standard_errors: also estimate the error of every voxel; makes every mask once more.
 
@@ -216,80 +235,83 @@ class RISE3D(PerturbationAttribution):
         if every_output and target is not None:
             raise ValueError(f"target: expected None beside every_output, got {target!r}")
         is_tuple, clips = clips_of(inputs, self.layout)
-        generator = generator or torch.Generator().manual_seed(0)
-        streams = [
-            RandomGrids(extent_of(clip), grid, keep_probability, n_samples, generator, clip.device)
-            for clip, grid in _drawn_for(clips, grid_shape, inputs_together)
-        ]
-        scores = perturbed_scores(
-            self.forward_func,
+        check_tolerance(tolerance)
+        streams = streams_for(
             clips,
-            resolve(baselines, clips, self.layout),
-            [streams * len(clips) if inputs_together else streams] * len(clips[0]),
-            layout=self.layout,
-            target=target,
-            every_output=every_output,
-            additional_forward_args=additional_forward_args,
-            perturbations_per_eval=perturbations_per_eval,
-            show_progress=show_progress,
-            description="RISE",
+            grid_shape,
+            keep_probability,
+            n_samples,
+            generator or torch.Generator().manual_seed(0),
+            inputs_together,
         )
-        rows = scores.reshape(*scores.shape[:2], -1).mT.double()  # (N, K, M)
-        found = estimate_maps(streams, rows.flatten(0, 1), standard_errors)
-        fell_back = _replace_useless_fits(found, streams, rows.flatten(0, 1))
+        hidden = resolve(baselines, clips, self.layout)
+
+        def scores_under(masks: Sequence[Sequence[RandomGrids]]) -> Tensor:
+            return perturbed_scores(
+                self.forward_func,
+                clips,
+                hidden,
+                [list(own) * len(clips) if inputs_together else own for own in masks],
+                layout=self.layout,
+                target=target,
+                every_output=every_output,
+                additional_forward_args=additional_forward_args,
+                perturbations_per_eval=perturbations_per_eval,
+                show_progress=show_progress,
+                description="RISE",
+            )
+
+        changes = changes_of(clips, hidden, streams)
+        found = estimate_until(
+            tolerance, scores_under, streams, changes, estimate_maps, standard_errors
+        )
+        _warn(found, tolerance, n_samples)
         dtype = map_dtype(clips[0].dtype)
-        estimates = tuple(_per_output(one, fell_back, rows.shape[:2], dtype) for one in found)
+        estimates = tuple(
+            _per_output(one, found, standard_errors, dtype) for one in found.estimates
+        )
         return estimates if is_tuple and not inputs_together else estimates[0]
 
 
-def _drawn_for(clips: tuple[Tensor, ...], shapes: Any, together: bool) -> list[tuple[Tensor, Grid]]:
-    """The clips that masks are drawn for, and the grid of each: the first for all, or every one."""
-    if not together:
-        return list(zip(clips, per_input(shapes, len(clips), "grid_shape"), strict=True))
-    extents = {extent_of(clip) for clip in clips}
-    if len(extents) > 1:
-        raise ValueError(
-            f"inputs: masks are shared, so expected one extent, got {sorted(map(str, extents))}; "
-            f"inputs_together=False draws masks for each"
-        )
-    return [(clips[0], shapes)]
-
-
 def _per_output(
-    found: estimators.Estimate, fell_back: Tensor, shape: torch.Size, dtype: torch.dtype
+    estimate: estimators.Estimate, found: Found, with_errors: bool, dtype: torch.dtype
 ) -> RISEEstimate:
     """Rows as clips and outputs (N, K)."""
 
-    def unfolded(values: Tensor) -> Tensor:
-        return values.unflatten(0, shape).to(dtype)
+    def unfolded(values: Tensor | None) -> Any:
+        return None if values is None else values.unflatten(0, (-1, found.n_outputs)).to(dtype)
 
+    fell_back = torch.zeros_like(estimate.maps[:, 0, 0, 0], dtype=torch.bool)
+    if estimate.fell_back is not None:
+        fell_back = estimate.fell_back
     return RISEEstimate(
-        maps=unfolded(found.maps),
-        standard_errors=None if found.standard_errors is None else unfolded(found.standard_errors),
-        r_squared=None if found.r_squared is None else unfolded(found.r_squared),
-        fell_back=fell_back.unflatten(0, shape),
+        maps=unfolded(estimate.maps),
+        standard_errors=unfolded(estimate.standard_errors) if with_errors else None,
+        r_squared=unfolded(estimate.r_squared),
+        fell_back=fell_back.unflatten(0, (-1, found.n_outputs)),
+        n_masks=found.n_masks,
     )
 
 
-def _replace_useless_fits(
-    found: list[estimators.Estimate], streams: list[RandomGrids], scores: Tensor
-) -> Tensor:
-    """Put coverage in the place of fits that explain nothing, and say so; which: (R,)."""
-    r_squared = found[0].r_squared
-    if r_squared is None:
-        return torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
-    useless = r_squared < 0
-    if useless.any():
+def _warn(found: Found, tolerance: float | None, n_samples: int) -> None:
+    """Say which fits were of no use, and which clips did not reach the tolerance."""
+    first = found.estimates[0]
+    if first.r_squared is not None and first.fell_back is not None and first.fell_back.any():
         warnings.warn(
-            f"RISE3D: the regression explains nothing of {int(useless.sum())} of {len(useless)} "
-            f"scores (leave-one-out R² down to {r_squared.min():.2f}); the coverage estimator "
-            f"is used there. More masks or a coarser grid make a fit possible.",
+            f"RISE3D: the regression explains nothing of {int(first.fell_back.sum())} of "
+            f"{len(first.fell_back)} scores (leave-one-out R² down to {first.r_squared.min():.2f}); "
+            f"the coverage estimator is used there. More masks or a coarser grid make a fit possible.",
             stacklevel=5,
         )
-        with_errors = found[0].standard_errors is not None
-        instead = estimators.coverage(streams, scores[useless], with_errors)
-        for one, other in zip(found, instead, strict=True):
-            one.maps[useless] = other.maps
-            if one.standard_errors is not None and other.standard_errors is not None:
-                one.standard_errors[useless] = other.standard_errors
-    return useless
+    if tolerance is None or found.errors is None:
+        return
+    worst = found.errors.amax(1)
+    missed = (worst > tolerance).nonzero()[:, 0].tolist()
+    if missed:
+        warnings.warn(
+            f"RISE3D: maps of {len(missed)} of {len(worst)} clips ({', '.join(map(str, missed))}) "
+            f"have not reached tolerance {tolerance} after {n_samples} masks (standard error up to "
+            f"{worst.max():.2g} of the map's standard deviation; inf: the map is flat). More masks, "
+            f"a coarser grid or a larger tolerance would do.",
+            stacklevel=5,
+        )

@@ -1,5 +1,7 @@
 """Random grids: smooth masks whose mean and covariance are known exactly."""
 
+import copy
+import math
 from collections.abc import Sequence
 
 import torch
@@ -23,7 +25,8 @@ class RandomGrids:
             not vary along this axis.
         keep_probability: of a node, in (0, 1).
         n_masks: number of masks.
-        generator: draws bits, then shifts.
+        generator: draws mask after mask, so that fewer masks of the same seed are the first of
+            these (on a CPU; generators on a GPU do not promise it).
         device: where the masks are made; draws do not depend on it.
 
     Raises:
@@ -60,15 +63,13 @@ class RandomGrids:
             for length, count in zip(extent, grid, strict=True)
         ]
         self._knots = [1 if count is None else -(-3 * count // 2) for count in grid]
-        source = generator.device
         nodes = [axis.shape[2] for axis in self._axes]
-        chance = torch.rand((n_masks, *nodes), generator=generator, device=source)
-        self._bits = (chance < keep_probability).to(device)
-        shifts = [
-            torch.randint(len(axis), (n_masks,), generator=generator, device=source)
-            for axis in self._axes
-        ]
-        self._shifts = torch.stack(shifts, dim=1).to(device)
+        size = (n_masks, len(nodes) + math.prod(nodes))
+        chance = torch.rand(size, generator=generator, device=generator.device)
+        shifts, bits = chance.split([len(nodes), math.prod(nodes)], dim=1)
+        counts = torch.tensor([len(axis) for axis in self._axes], device=chance.device)
+        self._bits = (bits < keep_probability).unflatten(1, nodes).to(device)
+        self._shifts = (shifts * counts).long().to(device)
 
     def __len__(self) -> int:
         return len(self._bits)
@@ -76,6 +77,12 @@ class RandomGrids:
     def __getitem__(self, index: slice) -> Tensor:
         points = [slice(1) if knots == 1 else slice(None) for knots in self._knots]
         return self.at(points, index)[:, None].expand(-1, -1, *self._extent)
+
+    def part(self, index: slice) -> "RandomGrids":
+        """Some of these masks by themselves; nothing is drawn anew."""
+        some = copy.copy(self)
+        some._bits, some._shifts = self._bits[index], self._shifts[index]
+        return some
 
     def lattice(self) -> list[Tensor]:
         """Evenly spaced voxels along T, H and W: three per two cells, at most every voxel.

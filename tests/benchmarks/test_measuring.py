@@ -2,15 +2,15 @@
 
 from functools import partial
 
+import pandas as pd
 import pytest
 import torch
 
-from benchmarks_kth_mad.convergence import convergence_table
+from benchmarks_kth_mad.convergence import convergence_table, masks_needed
 from benchmarks_kth_mad.models import build_model
 from benchmarks_kth_mad.speed import cell
 from benchmarks_kth_mad.speed.frames import Undeclared, occlusion_table, rescaling_table
 from benchmarks_kth_mad.speed.methods import ratio_table
-from captum_video.attr import RISE3D
 from captum_video.nn import FrameWise
 
 
@@ -45,23 +45,59 @@ def test_convergence_of_a_linear_model_is_exact_by_regression():
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(weights.shape[1], 2))
     model[1].weight.data.copy_(weights)
     clips = torch.rand(1, 2, 4, 7, 7, generator=torch.Generator().manual_seed(1))
+    rows: list[int] = []
+    model.register_forward_hook(lambda _, inputs, __: rows.append(len(inputs[0])))
     table = convergence_table(
-        model, clips, torch.tensor([0]), counts=[600], converged=1000, baseline="black", n_seeds=1
+        model, (clips,), torch.tensor([0]), [300, 600], converged=1000, baseline="black", n_seeds=2
     )
-    logit, softmax = table[table["score"] == "logit"], table[table["score"] == "softmax"]
-    assert logit["regression"].item() < 1e-6
-    assert logit["R²"].item() > 0.999
-    assert logit["coverage"].item() > 0.01
-    assert softmax["R²"].item() < 0.999
-    assert RISE3D(model).estimate(clips, target=0, n_samples=600).r_squared > 0.999
+    assert sum(rows) == 1000 + 2 * 600  # every mask once, for both scores and all counts
+    assert len(table) == 2 * 2 * 3
+    last = table[table["masks"] == 600].set_index(["score", "estimator"])
+    assert last.loc[("logit", "regression"), "pooled"] < 1e-6
+    assert last.loc[("logit", "regression"), "R²"] > 0.999
+    assert last.loc[("logit", "coverage"), "pooled"] > 0.01
+    assert last.loc[("softmax", "regression"), "R²"] < 0.999
+    assert (table["pooled"] == table["median"]).all()  # of one clip
+
+
+def test_a_ratio_is_where_the_curve_of_coverage_comes_down_to_the_error():
+    errors = pd.DataFrame(
+        [
+            ("logit", 100, "coverage", 8.0),
+            ("logit", 400, "coverage", 2.0),
+            ("logit", 100, "regression", 4.0),
+            ("logit", 400, "regression", 0.5),
+        ],
+        columns=["score", "masks", "estimator", "pooled"],
+    )
+    table = masks_needed(errors.assign(median=errors["pooled"] / 2))
+    assert table["ratio, pooled"].tolist() == pytest.approx([2, 4])  # 200 and, beyond it, 1,600
+    assert table["ratio, median"].tolist() == pytest.approx([2, 4])
+    assert table["coverage's masks, pooled"].tolist() == pytest.approx([200, 1600])
+
+
+def test_an_error_that_is_lost_in_doubt_has_no_ratio():
+    errors = pd.DataFrame(
+        [("logit", 100, "coverage", 1.0), ("logit", 100, "regression", -0.1)],
+        columns=["score", "masks", "estimator", "pooled"],
+    )
+    assert masks_needed(errors.assign(median=1.0))["ratio, pooled"].isna().all()
 
 
 @pytest.mark.filterwarnings("ignore:RISE3D. the regression")
-def test_convergence_is_a_command(finished, command):
-    options = ["--clips", 1, "--counts", 40, "--converged", 80]
-    said = command("convergence", "--run", finished.folder, *options)
-    assert said.startswith("clips: person")
-    assert "regression" in said
+def test_convergence_is_a_command(finished, command, tmp_path):
+    options = ["--clips", 1, "--counts", 40, "20", "--converged", 80]
+    said = {}
+    for name, seed in (("first", 3), ("again", 3), ("other", 4)):
+        out = tmp_path / f"{name}.csv"
+        said[name] = command(
+            "convergence", "--run", finished.folder, *options, "--seed", seed, "--out", out
+        )
+    assert "clips: person" in said["first"]
+    tables = {name: pd.read_csv(tmp_path / f"{name}.csv") for name in said}
+    assert tables["first"]["masks"].unique().tolist() == [20, 40]
+    pd.testing.assert_frame_equal(tables["first"], tables["again"])
+    assert not tables["first"].equals(tables["other"])
 
 
 @pytest.fixture
