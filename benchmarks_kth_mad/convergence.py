@@ -8,8 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks_kth_mad import seeds
+from benchmarks_kth_mad.choice import spread_evenly
+from benchmarks_kth_mad.commands import checkpoint_of
 from benchmarks_kth_mad.console import shows_progress
-from benchmarks_kth_mad.methods import BASELINES, Clips, rise_grid
+from benchmarks_kth_mad.evaluation import load_explained
+from benchmarks_kth_mad.methods import BASELINES, Clips, Options, rise_grid
+from benchmarks_kth_mad.runs import Run
 from captum_video.attr import _rise_estimators as estimators
 from captum_video.attr._rise_streams import changes_of
 from captum_video.baselines import resolve
@@ -98,6 +102,45 @@ def convergence_table(
                     }
                 )
     return pd.DataFrame(rows).sort_values(["score", "masks"], kind="stable", ignore_index=True)
+
+
+def run_errors(
+    run: Run,
+    device: str,
+    n_clips: int = 6,
+    counts: Sequence[int] = (100, 250, 500),
+    converged: int = 2500,
+    baseline: str = Options.baseline,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """`convergence_table` of the network and some clips of a run, spread over those explained.
+
+    Args:
+        run: with maps.
+        device: ``"cpu"`` or ``"cuda"``.
+        n_clips: how many.
+        counts: numbers of masks.
+        converged: masks of the map that counts as true.
+        baseline: what hides.
+        seed: of all draws.
+
+    Returns:
+        Its rows, the network's name first.
+    """
+    checkpoint, explained = checkpoint_of(run), load_explained(run)
+    chosen = spread_evenly(len(explained.names), n_clips)
+    print(f"{checkpoint.name}, clips: {', '.join(explained.names[index] for index in chosen)}")
+    table = convergence_table(
+        checkpoint.model.to(device),
+        tuple(clip[chosen].to(device) for clip in explained.clips),
+        explained.targets[chosen].to(device),
+        sorted(set(counts)),
+        converged,
+        baseline,
+        seed=seed,
+    )
+    table.insert(0, "network", checkpoint.name)
+    return table
 
 
 def masks_needed(errors: pd.DataFrame) -> pd.DataFrame:

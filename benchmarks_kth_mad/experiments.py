@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks_kth_mad.boxes.networks import NETWORKS, Sizes
-from benchmarks_kth_mad.choice import spread_evenly
-from benchmarks_kth_mad.commands import checkpoint_of, render
+from benchmarks_kth_mad.commands import render
 from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.data.kth_index import check_classes
-from benchmarks_kth_mad.evaluation import load_explained
 from benchmarks_kth_mad.files import make_folder, sweep, whole_file
 from benchmarks_kth_mad.multispectral.config import StudyConfig
 from benchmarks_kth_mad.planted.plan import Footage, Plan
@@ -33,20 +31,9 @@ def convergence(
     out: Path | None,
 ) -> None:
     """Print RISE's error over the number of masks, and how many more coverage needs; keep the rows."""
-    from benchmarks_kth_mad.convergence import convergence_table, masks_needed
+    from benchmarks_kth_mad.convergence import masks_needed, run_errors
 
-    checkpoint, explained = checkpoint_of(run), load_explained(run)
-    chosen = spread_evenly(len(explained.names), n_clips)
-    print(f"{checkpoint.name}, clips: {', '.join(explained.names[index] for index in chosen)}")
-    table = convergence_table(
-        checkpoint.model.to(device),
-        tuple(clip[chosen].to(device) for clip in explained.clips),
-        explained.targets[chosen].to(device),
-        sorted(set(counts)),
-        converged,
-        baseline,
-        seed=seed,
-    )
+    table = run_errors(run, device, n_clips, counts, converged, baseline, seed)
     print(table.to_markdown(index=False, floatfmt=".3f"))
     print("\nmasks that coverage needs for the error of the regression:")
     print(masks_needed(table).to_markdown(index=False, floatfmt=".3g"))

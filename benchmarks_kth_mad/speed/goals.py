@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from benchmarks_kth_mad.speed.convergence import saved_masks
+from benchmarks_kth_mad.convergence import masks_needed
 from benchmarks_kth_mad.speed.methods import OURS
 from benchmarks_kth_mad.speed.subject import BACKWARD, BATCHED, SINGLE
 
@@ -101,7 +101,7 @@ def _fewer_masks(score: str, least: float) -> Judge:
 
     def judge(table: pd.DataFrame) -> tuple[str, bool]:
         own = table[table["score"] == score].groupby("network", sort=False)
-        gains = {name: saved_masks(rows)["ratio, pooled"].median() for name, rows in own}
+        gains = {name: masks_needed(rows)["ratio, pooled"].median() for name, rows in own}
         told = ", ".join(f"{gain:.1f} x fewer ({name})" for name, gain in gains.items())
         return told, len(gains) > 1 and all(gain >= least for gain in gains.values())
 
@@ -114,10 +114,10 @@ def _hidden_frames(table: pd.DataFrame) -> tuple[str, bool]:
     return _by_loop(rows, clock), bool((rows[clock] >= 30).all())
 
 
-def _rescaling(part: str, tolerance_is_zero: bool, least: float) -> Judge:
+def _rescaling(work: str, tolerance_is_zero: bool, least: float) -> Judge:
     def judge(table: pd.DataFrame) -> tuple[str, bool]:
         exact = table["tolerance"] == 0
-        rows = table[table["part"].eq(part) & (exact if tolerance_is_zero else ~exact)]
+        rows = table[table["work"].str.endswith(work) & (exact if tolerance_is_zero else ~exact)]
         clock = _clock(table)
         told = f"{_by_loop(rows, clock)}; correlation {rows['correlation'].min():.4f}"
         plain = rows[rows["loop"] == "frame by frame"][clock]

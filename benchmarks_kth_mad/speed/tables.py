@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from benchmarks_kth_mad.convergence import run_errors
 from benchmarks_kth_mad.runs import Run
 from benchmarks_kth_mad.speed.cell import cell_table
 from benchmarks_kth_mad.speed.frames import occlusion_table, rescaling_table, study_network
@@ -94,7 +95,8 @@ def _rate(asked: Asked) -> pd.DataFrame:
 
 
 def _masks(asked: Asked) -> pd.DataFrame:
-    return pd.concat([masks_table(Run(Path(folder)), asked.device) for folder in asked.runs or ()])
+    runs = [Run(Path(folder)) for folder in asked.runs or ()]
+    return pd.concat([run_errors(run, asked.device) for run in runs], ignore_index=True)
 
 
 def _of_frames(measure: Callable[..., pd.DataFrame]) -> Callable[[Asked], pd.DataFrame]:

@@ -57,7 +57,7 @@ def rescaling_table(exact: float, near: float, correlation: float) -> pd.DataFra
     return pd.DataFrame(
         [
             {
-                "part": part,
+                "work": f"TSR, {part}",
                 "tolerance": tolerance,
                 "loop": loop,
                 "times faster (CPU)": times / worse,
@@ -164,7 +164,9 @@ def test_a_folder_shows_what_is_kept_in_it(tmp_path):
     keep_table(tmp_path, "memory", Kept(memory_table(12, 13), "of memory", "again"), MACHINE)
     shown = (tmp_path / PAGE).read_text()
     assert shown == page_of(tmp_path)
-    assert "an abacus" in shown and "python -m it" in shown and "![methods](methods.png)" in shown
+    assert "an abacus" in shown
+    assert "python -m it" in shown
+    assert "![methods](methods.png)" in shown
     assert shown.count(REACHED) == 3
     kept = kept_tables(tmp_path)
     pd.testing.assert_frame_equal(kept["methods"].table, table, rtol=1e-5)
