@@ -14,6 +14,8 @@ from torch import Tensor
 from captum_video.clips import Layout, clip_of
 from captum_video.modes import full_precision
 
+_IMAGES_AT_A_TIME = 4
+
 Baseline = int | float | Tensor | Callable[[Tensor], Tensor] | None
 
 
@@ -125,7 +127,13 @@ def _gaussian(images: Tensor, sigma: tuple[float, float]) -> Tensor:
         )
     size_h, size_w = (2 * max(round(2 * width), 1) + 1 if width else 1 for width in sigma)
     sigma_h, sigma_w = (width or 1.0 for width in sigma)  # of no effect where the size is 1
-    return gaussian_blur2d(images, (size_h, size_w), (sigma_h, sigma_w), border_type="replicate")
+    size, widths = (size_h, size_w), (sigma_h, sigma_w)
+    return torch.cat(
+        [
+            gaussian_blur2d(few, size, widths, border_type="replicate")
+            for few in images.split(_IMAGES_AT_A_TIME)  # convolutions need memory of several times these
+        ]
+    )
 
 
 def resolve(

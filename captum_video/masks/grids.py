@@ -64,12 +64,15 @@ class RandomGrids:
         ]
         self._knots = [1 if count is None else -(-3 * count // 2) for count in grid]
         nodes = [axis.shape[2] for axis in self._axes]
-        size = (n_masks, len(nodes) + math.prod(nodes))
-        chance = torch.rand(size, generator=generator, device=generator.device)
-        shifts, bits = chance.split([len(nodes), math.prod(nodes)], dim=1)
-        counts = torch.tensor([len(axis) for axis in self._axes], device=chance.device)
-        self._bits = (bits < keep_probability).unflatten(1, nodes).to(device)
-        self._shifts = (shifts * counts).long().to(device)
+        counts = torch.tensor([len(axis) for axis in self._axes], device=generator.device)
+        bits, shifts = [], []
+        for part in _parts(n_masks):  # numbers of all masks would take four times their bits
+            size = (len(range(n_masks)[part]), len(nodes) + math.prod(nodes))
+            chance = torch.rand(size, generator=generator, device=generator.device)
+            shifts.append((chance[:, : len(nodes)] * counts).long().to(device))
+            bits.append((chance[:, len(nodes) :] < keep_probability).to(device))
+        self._bits = torch.cat(bits).unflatten(1, nodes)
+        self._shifts = torch.cat(shifts)
 
     def __len__(self) -> int:
         return len(self._bits)
