@@ -99,7 +99,7 @@ def convergence_table(
                         "estimator": estimator,
                         "clips": int(own.sum()),
                         "pooled": (error[own].sum() / variance[own].sum()).item(),
-                        "median": (error[own] / variance[own]).median().item(),
+                        "median": pd.Series((error[own] / variance[own]).tolist()).median(),
                         "R²": torch.stack(fits)[:, own].mean().item() if fits else np.nan,
                     }
                 )
