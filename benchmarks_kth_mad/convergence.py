@@ -41,7 +41,8 @@ def convergence_table(
 
     The network sees every mask once: maps from fewer masks are of the first of more, logit and
     probability come of one pass. The error that the converged map has by its own standard errors is
-    taken off both the squared error and the variance.
+    taken off both the squared error and the variance. Clips of which that error, squared, is more than
+    half of the variance do not count: their maps are too flat for so few masks.
 
     Args:
         model: clips to logits.
@@ -54,7 +55,8 @@ def convergence_table(
         seed: of all draws.
 
     Returns:
-        One row per score (logit, softmax), number of masks and estimator. ``pooled``: errors summed
+        One row per score (logit, softmax), number of masks and estimator, and how many clips count; NaN
+        where none does. ``pooled``: errors summed
         over clips and draws, over the variances summed; ``median``: over clips, of each one's own
         ratio; the regression's mean leave-one-out R².
     """
@@ -77,6 +79,7 @@ def convergence_table(
         raise RuntimeError("the converged map has no standard errors")
     doubt = _mean_square(known.standard_errors)
     variance = known.maps.flatten(1).var(1, correction=0) - doubt  # (2 N,)
+    sure = doubt < variance / 2
     rows = []
     for count in counts:
         for estimator in ESTIMATORS:
@@ -90,14 +93,17 @@ def convergence_table(
             error = torch.stack(squares).mean(0) - doubt
             fits = [one.r_squared for one in found if one.r_squared is not None]
             for place, score in enumerate(SCORES):
-                own = slice(place * len(targets), (place + 1) * len(targets))
+                own = torch.zeros_like(sure)
+                own[place * len(targets) : (place + 1) * len(targets)] = True
+                own &= sure
                 rows.append(
                     {
                         "score": score,
                         "masks": count,
                         "estimator": estimator,
+                        "clips": int(own.sum()),
                         "pooled": (error[own].sum() / variance[own].sum()).item(),
-                        "median": (error[own] / variance[own]).median().item(),
+                        "median": pd.Series((error[own] / variance[own]).tolist()).median(),
                         "R²": torch.stack(fits)[:, own].mean().item() if fits else np.nan,
                     }
                 )
@@ -146,38 +152,25 @@ def run_errors(
 def masks_needed(errors: pd.DataFrame) -> pd.DataFrame:
     """How many masks coverage needs for the error that the regression has.
 
+    Coverage is a mean over masks that are drawn independently, so its error falls as their number
+    rises: from its error after as many masks, which were the same ones, follows how many it needs.
+
     Args:
         errors: as `convergence_table` returns it.
 
     Returns:
-        One row per score and number of masks of the regression: how many times as many coverage needs for
-        the same error, pooled and in the median over clips. Between counts its curve is straight in
-        logarithms; beyond them an error falls by half with twice the masks, as a mean's does.
+        One row per score and number of masks of the regression: coverage's masks, and how many times
+        as many that is, by pooled errors and by medians over clips; NaN where an error is lost in the
+        doubt about the converged map.
     """
-    rows = []
-    for one in errors[errors["estimator"] == "regression"].to_dict("records"):
-        score, masks = one["score"], one["masks"]
-        row: dict[str, object] = {"score": score, "regression's masks": masks}
-        coverage = errors[(errors["score"] == score) & (errors["estimator"] == "coverage")]
-        for column in ("pooled", "median"):
-            error = one[column]
-            needed = _masks_for(error, coverage["masks"].to_numpy(), coverage[column].to_numpy())
-            row |= {f"{column} error": error, f"coverage's masks, {column}": needed}
-            row[f"ratio, {column}"] = needed / masks
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def _masks_for(error: float, masks: np.ndarray, errors: np.ndarray) -> float:
-    """Where a curve of errors over masks comes down to an error."""
-    if not (error > 0 and (errors > 0).all()):
-        return np.nan
-    falling = np.minimum.accumulate(errors)
-    if error <= falling[-1]:
-        return masks[-1] * falling[-1] / error
-    if error >= falling[0]:
-        return masks[0] * falling[0] / error
-    return float(np.exp(np.interp(-np.log(error), -np.log(falling), np.log(masks))))
+    table = errors.pivot(index=["score", "masks"], columns="estimator")
+    needed = pd.DataFrame(index=table.index)
+    for column in ("pooled", "median"):
+        own = table[column].where(table[column] > 0)
+        ratio = own["coverage"] / own["regression"]
+        needed[f"coverage's masks, {column}"] = ratio * table.index.get_level_values("masks")
+        needed[f"ratio, {column}"] = ratio
+    return needed.reset_index()
 
 
 def _scores(

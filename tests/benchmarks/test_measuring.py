@@ -53,6 +53,7 @@ def test_convergence_of_a_linear_model_is_exact_by_regression():
     )
     assert sum(rows) == 1000 + 2 * 600  # every mask once, for both scores and all counts
     assert len(table) == 2 * 2 * 3
+    assert (table["clips"] == 1).all()
     last = table[table["masks"] == 600].set_index(["score", "estimator"])
     assert last.loc[("logit", "regression"), "pooled"] < 1e-6
     assert last.loc[("logit", "regression"), "R²"] > 0.999
@@ -61,7 +62,7 @@ def test_convergence_of_a_linear_model_is_exact_by_regression():
     assert (table["pooled"] == table["median"]).all()  # of one clip
 
 
-def test_a_ratio_is_where_the_curve_of_coverage_comes_down_to_the_error():
+def test_coverage_needs_as_many_times_more_masks_as_its_error_is_larger():
     errors = pd.DataFrame(
         [
             ("logit", 100, "coverage", 8.0),
@@ -72,7 +73,7 @@ def test_a_ratio_is_where_the_curve_of_coverage_comes_down_to_the_error():
         columns=["score", "masks", "estimator", "pooled"],
     )
     table = masks_needed(errors.assign(median=errors["pooled"] / 2))
-    assert table["ratio, pooled"].tolist() == pytest.approx([2, 4])  # 200 and, beyond it, 1,600
+    assert table["ratio, pooled"].tolist() == pytest.approx([2, 4])
     assert table["ratio, median"].tolist() == pytest.approx([2, 4])
     assert table["coverage's masks, pooled"].tolist() == pytest.approx([200, 1600])
 
@@ -87,7 +88,7 @@ def test_an_error_that_is_lost_in_doubt_has_no_ratio():
 
 @pytest.mark.filterwarnings("ignore:RISE3D. the regression")
 def test_convergence_is_a_command(finished, command, tmp_path):
-    options = ["--clips", 1, "--counts", 40, "20", "--converged", 80]
+    options = ["--clips", 1, "--counts", 40, "20", "--converged", 800]
     said = {}
     for name, seed in (("first", 3), ("again", 3), ("other", 4)):
         out = tmp_path / f"{name}.csv"
