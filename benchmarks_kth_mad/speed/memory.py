@@ -29,7 +29,8 @@ from captum_video.metrics import deletion, insertion
 
 Result = TypeVar("Result")
 MIB = 2**20
-COUNTS = (500, 4000)
+COUNTS = (864, 4000)
+"""Four times a cube, for occlusion; both above the points that RISE's fit has on 4 x 7 x 7 cells."""
 FEWEST = 4
 TINY = (4, 16)
 """Frames, and height and width, of the clip that everything runs on first."""
@@ -58,7 +59,7 @@ def perturbation_memory_table(
         device: ``"cpu"`` or ``"cuda"``.
         frames: of the clip.
         size: its height and width.
-        counts: of perturbations, four times a cube for occlusion to meet them (500, 4000).
+        counts: of perturbations, four times a cube for occlusion to meet them.
         processes: of which the median is taken; each case runs in so many of its own.
 
     Returns:
@@ -84,7 +85,7 @@ def perturbation_memory_table(
 
 
 def gradcam_memory_table(
-    device: str = "cpu", frames: int = 16, size: int = 112, processes: int = 3
+    device: str = "cpu", frames: int = 16, size: int = 112, processes: int = 9
 ) -> pd.DataFrame:
     """Peak memory of Grad-CAM on r3d_18 beside a plain forward pass of the same clip.
 
