@@ -131,7 +131,9 @@ def _gaussian(images: Tensor, sigma: tuple[float, float]) -> Tensor:
     return torch.cat(
         [
             gaussian_blur2d(few, size, widths, border_type="replicate")
-            for few in images.split(_IMAGES_AT_A_TIME)  # convolutions need memory of several times these
+            for few in images.split(
+                _IMAGES_AT_A_TIME
+            )  # convolutions need memory of several times these
         ]
     )
 

@@ -8,9 +8,9 @@ from functools import partial
 import pytest
 import torch
 from captum.attr import Saliency
-from ledger import Counted, Ledger
 from torch import nn
 
+from benchmarks_kth_mad.speed.counting import Ledger
 from captum_video import Extent, Layout
 from captum_video.attr import (
     RISE3D,
@@ -54,6 +54,28 @@ class Pooled(nn.Module):
 
     def forward(self, clip):
         return self.head(self.body(clip).square().mean((2, 3, 4)))
+
+
+class Counted(nn.Module):
+    """A network that notes the rows of every call."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+        self.calls = []
+
+    def forward(self, clip, *more):
+        self.calls.append(len(clip))
+        return self.network(clip, *more)
+
+    def of_two(self, first, second):
+        """Scores of two inputs laid over each other."""
+        return self(first + second)
+
+    @property
+    def rows(self):
+        """Clips that it was shown."""
+        return sum(self.calls)
 
 
 def clips(count=1):

@@ -7,7 +7,7 @@ import torch
 
 from benchmarks_kth_mad.checks.bench import Bench
 from benchmarks_kth_mad.methods import attribute
-from benchmarks_kth_mad.speed.counting import HeldBytes, counted_passes
+from benchmarks_kth_mad.speed.counting import Ledger, counted_passes
 
 PLAIN = "(plain forward pass)"
 _MIB = 2**20
@@ -30,7 +30,7 @@ def cost_table(bench: Bench, methods: Sequence[str]) -> pd.DataFrame:
                     return bench.model(*one.clips)
             return attribute(name, bench.model, one.clips, one.targets, bench.settings.options)
 
-        with counted_passes(bench.model, one.clips[0].shape[2]) as passes, HeldBytes() as held:
+        with counted_passes(bench.model, one.clips[0].shape[2]) as passes, Ledger() as held:
             explain()
         rows.append(
             {

@@ -22,7 +22,7 @@ from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.intervals import bootstrap_difference, bootstrap_mean
 from benchmarks_kth_mad.methods import METHODS, Options, applicable_methods
 from benchmarks_kth_mad.models import build_model
-from benchmarks_kth_mad.speed.counting import HeldBytes, counted_passes
+from benchmarks_kth_mad.speed.counting import Ledger, counted_passes
 from tests.toy_models import TinyNet3D, frame_wise
 
 FEW = ["--clips", 4, "--steps", 3, "--random-maps", 2, "--samples", 60, "--device", "cpu"]
@@ -242,7 +242,7 @@ def test_clips_are_spread_over_classes_and_persons() -> None:
 
 def test_bytes_that_are_held_at_once_are_counted() -> None:
     old = torch.ones(1 << 18)
-    with HeldBytes() as held:
+    with Ledger() as held:
         one = old + 1  # 1 MiB
         two = one.view(2, -1)[:1]
         del one  # its memory is the view's now
