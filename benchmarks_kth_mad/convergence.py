@@ -56,9 +56,8 @@ def convergence_table(
 
     Returns:
         One row per score (logit, softmax), number of masks and estimator, and how many clips count; NaN
-        where none does. ``pooled``: errors summed
-        over clips and draws, over the variances summed; ``median``: over clips, of each one's own
-        ratio; the regression's mean leave-one-out R².
+        where none does. ``pooled``: errors summed over clips and draws, over the variances summed;
+        ``median``: over clips, of each one's own ratio; the regression's mean leave-one-out R².
     """
     streams = [
         RandomGrids(

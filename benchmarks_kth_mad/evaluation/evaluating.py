@@ -101,8 +101,9 @@ def evaluate_clips(
 ) -> tuple[int, dict[str, str]]:
     """Measure the maps of a run, group by group, and keep each row as soon as it is there.
 
-    As `attribute_clips` does; superpixels are each clip's own, and so is a call of theirs. At the end the first process merges all rows, in an order that does not
-    depend on who measured what, into ``rows.parquet`` (with the curves) and ``rows.csv``.
+    As `attribute_clips` does; superpixels are each clip's own, and so is a call of theirs. At the end
+    the first process merges all rows, in an order that does not depend on who measured what, into
+    ``rows.parquet`` (with the curves) and ``rows.csv``.
 
     Args:
         run: with maps.

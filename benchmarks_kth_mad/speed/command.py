@@ -12,7 +12,7 @@ OF = {
     "methods": "every method and metric against plain passes of --model, and others' beside them",
     "memory": "memory over the number of perturbations",
     "gradcam-memory": "memory of Grad-CAM against a plain pass",
-    "masks": "RISE's error over its masks, on the networks of --runs",
+    "masks": "RISE's error over its masks, on trained networks (--runs)",
     "frames": "occlusion of a frame-wise CNN-LSTM (study B's: 30 frames of 120 x 120)",
     "rescaling": "temporal saliency rescaling of that CNN-LSTM",
     "cell": "the input-cell attention LSTM over the length of its sequence",
@@ -22,6 +22,7 @@ OF = {
     "rate": "passes per second of --model",
 }
 WITH_BFLOAT16 = ("methods", "rate")
+WITHOUT_CLOCK = ("memory", "gradcam-memory", "masks")
 
 
 def add_speed(parser: argparse.ArgumentParser) -> None:
@@ -69,8 +70,10 @@ def run_command(options: argparse.Namespace) -> None:
         raise BenchmarkError("--runs: folders of trained networks, for --of masks and it alone")
     asked = Asked(**{field.name: getattr(options, field.name) for field in fields(Asked)})
     resolve_device(asked.device)
-    about = f"{OF[options.of]}; medians of {asked.rounds}"
-    print(f"{about}; {asked.device}, torch {torch.__version__}")
+    timed = "" if options.of in WITHOUT_CLOCK else f"medians of {asked.rounds} rounds"
+    words = OF[options.of].replace("--model", asked.model)
+    about = "; ".join(filter(None, (words, asked.clip_in_words(options.of), timed)))
+    print(f"{options.of}: {about}; {asked.device}, torch {torch.__version__}")
     with torch.random.fork_rng():
         torch.manual_seed(options.seed)
         table = TABLES[options.of](asked)
@@ -89,13 +92,14 @@ def run_command(options: argparse.Namespace) -> None:
 def _ending(options: argparse.Namespace) -> str:
     """What sets this table apart from the usual one of its kind."""
     marks = [options.model] if options.model != "r3d_18" else []
-    marks += [f"{options.frames}-frames"] if options.frames else []
-    marks += [str(options.size)] if options.size else []
+    if options.frames or options.size:
+        marks.append("x".join(str(one) for one in (options.frames, options.size) if one))
     marks += ["bfloat16"] if options.bfloat16 else []
     return "".join(f"-{mark}" for mark in marks)
 
 
 def _machine(device: str) -> dict[str, Any]:
+    """What figures of a folder have in common; how fast the machine was just then is not."""
     from benchmarks_kth_mad.speed.peak import device_facts
 
     return {"runs on": device, **device_facts(device)}

@@ -16,19 +16,18 @@ from captum_video import __version__
 from captum_video.modes import evaluation_mode
 
 PACKAGES = ("torch", "torchvision", "captum")
-DTYPES = {"cpu": (torch.float32,), "cuda": (torch.float32, torch.bfloat16)}
 SIZES = {"cpu": (1024, 2048), "cuda": (8192, 16384)}
 
 
 def device_facts(device: str = "cpu") -> dict[str, Any]:
-    """What figures depend on that were measured here: device, versions, threads, precision, peak.
+    """What figures depend on that are measured here: device, versions, threads, precision.
 
     Args:
         device: ``"cpu"`` or ``"cuda"``.
 
     Returns:
-        By name, fit for JSON; ``"matrix peak"`` is in TFLOP/s, by dtype. The precision is that of
-        float32 matrix products and, on CUDA, whether convolutions in float32 are computed as TF32.
+        By name, fit for JSON. The precision is that of float32 matrix products and, on CUDA, whether
+        convolutions in float32 are computed as TF32.
     """
     precision = f"float32 matrix products: {torch.get_float32_matmul_precision()}"
     if device == "cuda":
@@ -41,10 +40,6 @@ def device_facts(device: str = "cpu") -> dict[str, Any]:
         "captum_video": __version__,
         "threads": torch.get_num_threads(),
         "precision": precision,
-        "matrix peak": {
-            str(dtype).removeprefix("torch."): round(matrix_peak(device, dtype) / 1e12, 4)
-            for dtype in DTYPES[device]
-        },
     }
 
 

@@ -19,14 +19,12 @@ from torchvision.models.video import r3d_18
 from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.speed.clock import Work, interleaved, seconds_of
+from benchmarks_kth_mad.speed.subject import BATCHED, N_CLASSES, forward, full_batch, stored_for
 from captum_video.attr import RISE3D, GradCAM3D
 from captum_video.metrics import insertion
-from captum_video.perturb import rows_that_fit
 
-N_CLASSES = 6
 REAL, CHEAP = "r3d_18", "cheap"
-BATCHED, TOGETHER = "a clip of a batch", "all clips at once"
-_GPU_COPIES = 64
+TOGETHER = "all clips at once"
 _MOST_OF_A_FLOOR = 128
 _FLOOR_ROUNDS = 3
 
@@ -178,7 +176,7 @@ def _point(
     if layer is not None:
         cam = GradCAM3D(model, layer)
         works["GradCAM3D"] = Work(lambda: cam.attribute(clips, target=0), len(clips), TOGETHER)
-        floors[TOGETHER] = Work(_forward(model, clips), len(clips))
+        floors[TOGETHER] = Work(forward(model, (stored_for(model, clips),)), len(clips))
     return _Point(axis, value, CHEAP if isinstance(model, nn.Sequential) else REAL, works, floors)
 
 
@@ -195,8 +193,8 @@ def _classes_point(value: int, make: Callable[[], Tensor], passes: int) -> _Poin
 
 def _floor(model: nn.Module, clips: Tensor, total: int) -> Work:
     """Batches of the engine's size, again and again: long enough beside what is compared with it."""
-    size = min(rows_that_fit([clips[0]], _GPU_COPIES), total)
-    run = _forward(model, clips[:1].repeat(size, 1, 1, 1, 1))
+    size = min(full_batch([clips[0]]), total)
+    run = forward(model, (stored_for(model, clips[:1].repeat(size, 1, 1, 1, 1)),))
     times = max(1, min(total, _MOST_OF_A_FLOOR) // size)
 
     def repeated() -> None:
@@ -204,17 +202,6 @@ def _floor(model: nn.Module, clips: Tensor, total: int) -> Work:
             run()
 
     return Work(repeated, times * size)
-
-
-def _forward(model: nn.Module, clips: Tensor) -> Callable[[], None]:
-    """A plain forward pass, in the memory format in which the engine hands out clips."""
-    clips = clips.contiguous(memory_format=torch.channels_last_3d)
-
-    def run() -> None:
-        with torch.inference_mode():
-            model(clips)
-
-    return run
 
 
 def _rows(point: _Point, device: str, rounds: int) -> list[dict[str, object]]:

@@ -1,6 +1,6 @@
 """What is timed: a network, clips, a layer, and the plain passes that are the floor."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -51,7 +51,7 @@ class Subject:
     def floors(self) -> dict[str, Work]:
         """Plain passes, each run once, in the memory format that suits the network."""
         rows = [clip[0] for clip in self.clips]
-        most, fewer = rows_that_fit(rows, _COPIES), rows_that_fit(rows, _COPIES_BACKWARD)
+        most, fewer = full_batch(rows), rows_that_fit(rows, _COPIES_BACKWARD)
         many, some, one = (
             tuple(stored_for(self.model, clip) for clip in self.batch_of(count))
             for count in (most, fewer, 1)
@@ -74,6 +74,15 @@ def subject_of(name: str, device: str, frames: int, size: int) -> Subject:
     wanted = last_spatiotemporal_layer(model, clips)
     layer = next(one for one in layer_candidates(model, clips) if one.name == wanted)
     return Subject(model, clips, layer)
+
+
+def full_batch(row: Sequence[Tensor]) -> int:
+    """Clips in a batch as the engine makes them.
+
+    Args:
+        row: one clip (C, T, H, W) per input.
+    """
+    return rows_that_fit(row, _COPIES)
 
 
 def stored_for(network: nn.Module, clips: Tensor) -> Tensor:

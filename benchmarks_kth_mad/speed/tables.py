@@ -20,6 +20,11 @@ from benchmarks_kth_mad.speed.variants import variants_table
 
 CLIP, STUDY_CLIP = (16, 112), (30, 120)
 """Frames, and height and width, of a 3-D network's clip and of study B's."""
+CLIPS = {
+    **dict.fromkeys(("methods", "memory", "gradcam-memory", "rate"), CLIP),
+    **dict.fromkeys(("frames", "rescaling"), STUDY_CLIP),
+}
+"""That tables measure one of, where nobody asks for another."""
 BATCH = {"cpu": 4, "cuda": 32}
 
 
@@ -49,9 +54,15 @@ class Asked:
     small: bool = False
     runs: Sequence[str] | None = None
 
-    def clip(self, default: tuple[int, int] = CLIP) -> tuple[int, int]:
-        """Frames and size."""
-        return self.frames or default[0], self.size or default[1]
+    def clip(self, of: str) -> tuple[int, int]:
+        """Frames and size of a table's clip."""
+        frames, size = CLIPS[of]
+        return self.frames or frames, self.size or size
+
+    def clip_in_words(self, of: str) -> str:
+        """Its shape, if the table is of one clip."""
+        frames, size = self.clip(of) if of in CLIPS else (0, 0)
+        return f"clip 3 x {frames} x {size} x {size}" if frames else ""
 
     def command(self, of: str) -> str:
         """What asks for this again; of folders only the names are told."""
@@ -79,7 +90,7 @@ class Asked:
 
 def _methods(asked: Asked) -> pd.DataFrame:
     return ratio_table(
-        asked.model, asked.device, *asked.clip(), asked.rounds, asked.bfloat16, others=True
+        asked.model, asked.device, *asked.clip("methods"), asked.rounds, asked.bfloat16, others=True
     )
 
 
@@ -87,7 +98,7 @@ def _rate(asked: Asked) -> pd.DataFrame:
     return rate_table(
         asked.model,
         asked.device,
-        *asked.clip(),
+        *asked.clip("rate"),
         asked.rate_batches,
         asked.rounds,
         asked.bfloat16,
@@ -99,9 +110,9 @@ def _masks(asked: Asked) -> pd.DataFrame:
     return pd.concat([run_errors(run, asked.device) for run in runs], ignore_index=True)
 
 
-def _of_frames(measure: Callable[..., pd.DataFrame]) -> Callable[[Asked], pd.DataFrame]:
+def _of_frames(of: str, measure: Callable[..., pd.DataFrame]) -> Callable[[Asked], pd.DataFrame]:
     def table(asked: Asked) -> pd.DataFrame:
-        frames, size = asked.clip(STUDY_CLIP)
+        frames, size = asked.clip(of)
         clip = torch.rand(1, 3, frames, size, size, device=asked.device)
         return measure(study_network(asked.device), clip, asked.rounds)
 
@@ -110,11 +121,13 @@ def _of_frames(measure: Callable[..., pd.DataFrame]) -> Callable[[Asked], pd.Dat
 
 TABLES: dict[str, Callable[[Asked], pd.DataFrame]] = {
     "methods": _methods,
-    "memory": lambda asked: perturbation_memory_table(asked.device, *asked.clip()),
-    "gradcam-memory": lambda asked: gradcam_memory_table(asked.device, *asked.clip()),
+    "memory": lambda asked: perturbation_memory_table(asked.device, *asked.clip("memory")),
+    "gradcam-memory": lambda asked: gradcam_memory_table(
+        asked.device, *asked.clip("gradcam-memory")
+    ),
     "masks": _masks,
-    "frames": _of_frames(occlusion_table),
-    "rescaling": _of_frames(rescaling_table),
+    "frames": _of_frames("frames", occlusion_table),
+    "rescaling": _of_frames("rescaling", rescaling_table),
     "cell": lambda asked: cell_table(asked.device, rounds=asked.rounds),
     "scaling": lambda asked: scaling_table(asked.device, asked.rounds, asked.preset),
     "variants": lambda asked: variants_table(asked.device, asked.rounds),

@@ -14,13 +14,11 @@ from torchvision.models.video import r3d_18
 
 from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.speed.clock import Work, interleaved
+from benchmarks_kth_mad.speed.subject import N_CLASSES, full_batch
 from captum_video.attr import RISE3D
 from captum_video.metrics import insertion
-from captum_video.perturb import rows_that_fit
 
 EAGER = "eager float32, channels_last_3d"
-N_CLASSES = 6
-_GPU_COPIES = 64
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def variants_table(
         network = network or r3d_18(num_classes=N_CLASSES)
         clip = torch.rand(1, 3, frames, size, size)
     network, clip = copy.deepcopy(network).eval().to(device), clip.to(device)
-    batch = min(rows_that_fit([clip[0]], _GPU_COPIES), n_masks)
+    batch = min(full_batch([clip[0]]), n_masks)
     found = {}
     for name, make in progress_bar(_makers(network, device, compiled).items(), desc="variants"):
         try:

@@ -138,9 +138,9 @@ class RISE3D(PerturbationAttribution):
                 that are empty or not finite, a target out of range.
 
         Cost:
-            ``n_samples`` passes per clip, or fewer with a tolerance; memory of one chunk of clips, and for the regression of
-            the square of about four times the number of grid cells (20 MiB for 4 x 7 x 7), of all
-            inputs that have their own.
+            ``n_samples`` passes per clip, or fewer with a tolerance; memory of one chunk of clips, and
+            for the regression of the square of about four times the number of grid cells (20 MiB for
+            4 x 7 x 7), of all inputs that have their own.
 
         Randomness:
             All from ``generator``; None is a generator seeded with 0, so that a call repeats itself.

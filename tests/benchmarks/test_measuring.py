@@ -8,9 +8,11 @@ import torch
 
 from benchmarks_kth_mad.convergence import convergence_table, masks_needed
 from benchmarks_kth_mad.models import build_model
-from benchmarks_kth_mad.speed import cell
+from benchmarks_kth_mad.speed import tables
+from benchmarks_kth_mad.speed.command import OF
 from benchmarks_kth_mad.speed.frames import Undeclared, occlusion_table, rescaling_table
 from benchmarks_kth_mad.speed.methods import ratio_table
+from benchmarks_kth_mad.speed.results import PAGE, kept_tables
 from captum_video.nn import FrameWise
 
 
@@ -130,12 +132,33 @@ def test_rescaling_of_a_frame_wise_network_agrees_with_itself(small_network):
 
 @pytest.mark.parametrize("of", ["frames", "rescaling", "cell"])
 def test_speed_of_other_things_is_a_command(of, command, monkeypatch):
-    monkeypatch.setattr(
-        cell, "cell_table", partial(cell.cell_table, lengths=(4,), features=5, hidden=6)
-    )
+    short = partial(tables.cell_table, lengths=(4,), features=5, hidden=6)
+    monkeypatch.setattr(tables, "cell_table", short)
     said = command("speed", "--of", of, "--frames", 4, "--size", 32, "--rounds", 1)
-    assert said.startswith(f"{of}, clip 3 x 4 x 32 x 32, cpu")
+    assert said.startswith(f"{of}: ")
+    assert ("clip 3 x 4 x 32 x 32" in said) == (of != "cell")
     assert said.count("|") > 20
+
+
+def test_speed_is_kept_where_asked(command, tmp_path):
+    out = tmp_path / "here"
+    options = ["--of", "rate", "--model", "r3d_small", "--frames", 4, "--size", 16, "--rounds", 1]
+    said = command("speed", *options, "--batches", 1, 2, "--out", out)
+    assert f"kept as rate-r3d_small-4x16 in {out}" in said
+    kept = kept_tables(out)["rate-r3d_small-4x16"]
+    assert kept.table["batch"].tolist() == [1, 2]
+    again = "--of rate --frames 4 --size 16 --rounds 1 --model r3d_small --batches 1 2"
+    assert kept.command == f"python -m benchmarks_kth_mad speed {again}"
+    assert str(tmp_path) not in (out / PAGE).read_text()
+
+
+def test_every_table_of_speed_has_words():
+    assert list(tables.TABLES) == list(OF)
+
+
+def test_runs_are_asked_for_by_the_one_table_of_runs(refused):
+    refused("--runs", "speed", "--of", "masks")
+    refused("--runs", "speed", "--of", "cell", "--runs", "somewhere")
 
 
 def test_the_loops_of_the_comparison_are_the_same_network(small_network):

@@ -49,10 +49,9 @@ def test_facts_go_into_a_file(monkeypatch):
     assert json.loads(json.dumps(found)) == found
     assert set(found) == {
         "device", "python", "torch", "torchvision", "captum", "captum_video", "threads",
-        "precision", "matrix peak",
+        "precision",
     }  # fmt: skip
     assert found["device"]
-    assert found["matrix peak"]["float32"] > 0
 
 
 def test_imports_are_timed_where_this_process_finds_them(tmp_path, monkeypatch):
