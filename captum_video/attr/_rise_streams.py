@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from captum_video.clips import extent_of, per_input
+from captum_video.clips import extent_of, map_dtype, per_input
 from captum_video.masks import RandomGrids
 
 _LEAST_CHANGE = 0.1
@@ -62,7 +62,8 @@ def _change(clip: Tensor, hidden: Tensor, masks: RandomGrids) -> Tensor:
     frames, rows, columns = (len(axis) for axis in masks.lattice())
     pooled = []
     for n, one in enumerate(clip):
-        squares = (one - hidden[n if len(hidden) > 1 else 0]).double().square().sum(0)
+        apart = (one - hidden[n if len(hidden) > 1 else 0]).to(map_dtype(one.dtype))
+        squares = apart.square_().sum(0).double()
         pooled.append(functional.adaptive_avg_pool3d(squares[None], (frames, rows, columns)))
     return torch.stack(pooled).flatten(1)
 
