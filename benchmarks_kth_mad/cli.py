@@ -33,8 +33,8 @@ from benchmarks_kth_mad.rendering.acting import RenderSettings
 from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
 from benchmarks_kth_mad.rendering.thermal import MADSettings
 from benchmarks_kth_mad.runs import Run
+from benchmarks_kth_mad.scoreboard import command as speed
 from benchmarks_kth_mad.sequential import command as sequential
-from benchmarks_kth_mad.speed import command as speed
 from benchmarks_kth_mad.training import resolve_device
 
 

@@ -31,7 +31,7 @@ def convergence(
     out: Path | None,
 ) -> None:
     """Print RISE's error over the number of masks, and how many more coverage needs; keep the rows."""
-    from benchmarks_kth_mad.convergence import masks_needed, run_errors
+    from benchmarks_kth_mad.speed.convergence import masks_needed, run_errors
 
     table = run_errors(run, device, n_clips, counts, converged, baseline, seed)
     print(table.to_markdown(index=False, floatfmt=".3f"))

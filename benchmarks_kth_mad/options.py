@@ -36,8 +36,8 @@ from benchmarks_kth_mad.places import FLOWS
 from benchmarks_kth_mad.planning.command import add_dry_run, add_plan
 from benchmarks_kth_mad.planted.command import add_planted
 from benchmarks_kth_mad.rendering.exertions import MAD_ACTIONS
+from benchmarks_kth_mad.scoreboard.command import add_speed
 from benchmarks_kth_mad.sequential.command import add_sequential
-from benchmarks_kth_mad.speed.command import add_speed
 from benchmarks_kth_mad.versions import SCRIPT, versions
 
 

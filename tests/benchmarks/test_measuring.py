@@ -6,13 +6,13 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks_kth_mad.convergence import convergence_table, masks_needed
 from benchmarks_kth_mad.models import build_model
-from benchmarks_kth_mad.speed import tables
-from benchmarks_kth_mad.speed.command import OF
+from benchmarks_kth_mad.scoreboard import tables
+from benchmarks_kth_mad.scoreboard.command import OF
+from benchmarks_kth_mad.scoreboard.results import PAGE, kept_tables
+from benchmarks_kth_mad.speed.convergence import convergence_table, masks_needed
 from benchmarks_kth_mad.speed.frames import Undeclared, occlusion_table, rescaling_table
 from benchmarks_kth_mad.speed.methods import ratio_table
-from benchmarks_kth_mad.speed.results import PAGE, kept_tables
 from captum_video.nn import FrameWise
 
 

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from benchmarks_kth_mad.errors import BenchmarkError
+from benchmarks_kth_mad.scoreboard.scaling_figure import scaling_figure
 from benchmarks_kth_mad.speed import scaling
 from benchmarks_kth_mad.speed.scaling import Preset, scaling_table
-from benchmarks_kth_mad.speed.scaling_figure import scaling_figure
 
 TINY = Preset((4, 8), (14, 16), (8, 12), (1, 2), (2, 3), (4, 14), (4, 16), passes=8)
 

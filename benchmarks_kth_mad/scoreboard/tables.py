@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmarks_kth_mad.convergence import run_errors
 from benchmarks_kth_mad.runs import Run
 from benchmarks_kth_mad.speed.cell import cell_table
+from benchmarks_kth_mad.speed.convergence import run_errors
 from benchmarks_kth_mad.speed.frames import occlusion_table, rescaling_table, study_network
 from benchmarks_kth_mad.speed.imports import imports_table
 from benchmarks_kth_mad.speed.memory import gradcam_memory_table, perturbation_memory_table

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 
 from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.speed.goals import GOALS, MISSED, OPEN, REACHED, goals_table
+from benchmarks_kth_mad.scoreboard.goals import GOALS, MISSED, OPEN, REACHED, goals_table
+from benchmarks_kth_mad.scoreboard.results import PAGE, Kept, keep_table, kept_tables, page_of
 from benchmarks_kth_mad.speed.methods import OURS, THEIRS
-from benchmarks_kth_mad.speed.results import PAGE, Kept, keep_table, kept_tables, page_of
 from benchmarks_kth_mad.speed.subject import BATCHED, SINGLE
 
 MACHINE = {"runs on": "cpu", "device": "an abacus", "threads": 1}
@@ -168,10 +168,12 @@ def test_a_folder_shows_what_is_kept_in_it(tmp_path):
     assert "python -m it" in shown
     assert "![methods](methods.png)" in shown
     assert shown.count(REACHED) == 3
+    keep_table(tmp_path, "masks", Kept(masks_table(6, 6), "of masks", "more"), MACHINE)
+    assert (tmp_path / "masks.png").stat().st_size > 10_000
     kept = kept_tables(tmp_path)
     pd.testing.assert_frame_equal(kept["methods"].table, table, rtol=1e-5)
     keep_table(tmp_path, "memory", Kept(memory_table(12, 25), "of memory", "again"), MACHINE)
-    assert (tmp_path / PAGE).read_text().count(REACHED) == 2
+    assert (tmp_path / PAGE).read_text().count(REACHED) == 3
 
 
 def test_tables_of_two_machines_are_not_mixed(tmp_path):

@@ -58,8 +58,8 @@ def run_command(options: argparse.Namespace) -> None:
     """Measure one table, print it, and keep it where asked."""
     import torch
 
-    from benchmarks_kth_mad.speed.results import Kept, keep_table
-    from benchmarks_kth_mad.speed.tables import TABLES, Asked
+    from benchmarks_kth_mad.scoreboard.results import Kept, keep_table
+    from benchmarks_kth_mad.scoreboard.tables import TABLES, Asked
     from benchmarks_kth_mad.training import resolve_device
 
     if options.bfloat16 and options.of not in WITH_BFLOAT16:

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.evaluation.conditions import Conditions, differences
 from benchmarks_kth_mad.files import read_text, whole_file
-from benchmarks_kth_mad.speed.figures import masks_figure, ratios_figure
-from benchmarks_kth_mad.speed.goals import goals_table
-from benchmarks_kth_mad.speed.scaling_figure import scaling_figure
+from benchmarks_kth_mad.scoreboard.figures import masks_figure, ratios_figure
+from benchmarks_kth_mad.scoreboard.goals import goals_table
+from benchmarks_kth_mad.scoreboard.scaling_figure import scaling_figure
 
 PAGE, LIST = "README.md", "tables.json"
 FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {

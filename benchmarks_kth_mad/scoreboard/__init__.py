@@ -1,0 +1,1 @@
+"""Measured tables of one machine, kept in a folder: pictures, and goals with their verdicts."""
