@@ -114,6 +114,7 @@ def _fewer_masks(score: str, least: float) -> Judge:
 
 def _hidden_frames(table: pd.DataFrame) -> tuple[str, bool]:
     rows = table[table["work"].str.contains("whole frames")]
+    rows = rows.assign(loop=rows["work"].str.partition("against ")[2])
     clock = _clock(table)
     return _by_loop(rows, clock), bool((rows[clock] >= 30).all())
 
