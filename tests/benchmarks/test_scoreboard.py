@@ -139,15 +139,18 @@ def test_fewer_masks_are_asked_of_both_networks_and_of_each_score():
     assert verdicts({"masks": masks_table(6)})["RISE3D on logits"] == MISSED
 
 
-@pytest.mark.parametrize(("batches", "expected"), [(31, REACHED), (29, MISSED)])
-def test_hidden_frames_are_judged_against_both_loops(batches, expected):
+@pytest.mark.parametrize(("one_by_one", "expected"), [(31, REACHED), (29, MISSED)])
+def test_hidden_frames_are_judged_against_the_plain_loop(one_by_one, expected):
     works = [f"30 whole frames, against {loop}" for loop in ("batches", "frame by frame")]
-    rows = [*zip(works, (batches, 60), strict=True), ("480 windows of 1 frame, against batches", 9)]
+    rows = [
+        *zip(works, (25, one_by_one), strict=True),
+        ("480 windows of 1 frame, against batches", 9),
+    ]
     table = pd.DataFrame(rows, columns=["work", "times faster (CPU)"])
     found = goals_table({"frames": table}, "cpu").set_index("what")
     judged = found.loc["occlusion of frames of a CNN-LSTM"]
     assert judged["verdict"] == expected
-    assert judged["measured"] == f"{batches}.0 x (batches), 60.0 x (frame by frame)"
+    assert judged["measured"] == f"25.0 x (batches), {one_by_one}.0 x (frame by frame)"
 
 
 def test_rescaling_is_judged_against_the_plain_loop():
