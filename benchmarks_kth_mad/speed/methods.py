@@ -53,6 +53,10 @@ def ratio_table(
         only), and which share these are of the fastest matrix product measured here.
     """
     subject = subject_of(name, device, frames, size)
+    dtype = torch.bfloat16 if autocast else torch.float32
+    before = matrix_peak(
+        device, dtype
+    )  # and after: a shared machine is not equally fast all the time
     with torch.autocast(device, torch.bfloat16, enabled=autocast):
         floors = subject.floors()
         works = {(PLAIN, floor): replace(floors[floor], floor=BATCHED) for floor in PLAIN_PASSES}
@@ -62,7 +66,7 @@ def ratio_table(
         by_floor = dict(sorted(works.items(), key=lambda item: list(floors).index(item[1].floor)))
         found = interleaved(by_floor, floors, device, rounds)
     gflops = forward_flops(subject.model, subject.clips) / 1e9
-    peak = matrix_peak(device, torch.bfloat16 if autocast else torch.float32) / 1e9
+    peak = max(before, matrix_peak(device, dtype)) / 1e9
     rows = [_row(by, work, one, found[by, work], gflops, peak) for (by, work), one in works.items()]
     table = pd.DataFrame(rows)
     return table if device == "cpu" else table.drop(columns="CPU / floor")

@@ -192,7 +192,8 @@ def test_multispectral_says_what_it_would_take(tmp_path, command):
 def test_rates_are_measured_of_each_batch(command):
     tiny = ["--model", "r3d_small_early", "--frames", 4, "--size", 16, "--rounds", 1]
     said = command("speed", "--of", "rate", *tiny, "--batches", 1, 2)
-    batches = [line.split("|")[2].strip() for line in said.splitlines() if "r3d_small" in line]
+    rates = [line for line in said.splitlines() if line.startswith("| r3d_small")]
+    batches = [line.split("|")[2].strip() for line in rates]
     assert batches == ["1", "2"]
     assert all(float(rate) != 0 for rate in rows_of(said)["r3d_small_early"][1:])
 

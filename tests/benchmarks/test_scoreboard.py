@@ -1,5 +1,7 @@
 """Goals are judged by what tables say, and a folder of tables is of one machine."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -9,6 +11,7 @@ from benchmarks_kth_mad.scoreboard.results import PAGE, Kept, keep_table, kept_t
 from benchmarks_kth_mad.speed.methods import OURS, THEIRS
 from benchmarks_kth_mad.speed.subject import BATCHED, SINGLE
 
+KEPT = Path(__file__).parents[2] / "benchmarks_kth_mad" / "results"
 MACHINE = {"runs on": "cpu", "device": "an abacus", "threads": 1}
 
 
@@ -202,3 +205,8 @@ def test_a_table_that_was_spoilt_is_named(tmp_path):
     (tmp_path / "memory.csv").unlink()
     with pytest.raises(BenchmarkError, match=r"memory\.csv"):
         page_of(tmp_path)
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent for path in KEPT.glob("*/manifest.json")))
+def test_pages_in_the_package_show_the_tables_beside_them(folder):
+    assert (folder / PAGE).read_text() == page_of(folder)
