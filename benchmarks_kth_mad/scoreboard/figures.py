@@ -3,9 +3,10 @@
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
-from benchmarks_kth_mad.speed.methods import OURS
-from benchmarks_kth_mad.speed.subject import BATCHED, SINGLE
+from benchmarks_kth_mad.speed.methods import OURS, PLAIN
+from benchmarks_kth_mad.speed.subject import BACKWARD, BATCHED, SINGLE
 
 _OWN, _OTHER = "#2a78b5", "#b9b9b9"
 _COLORS = {"expectation": "#b9b9b9", "coverage": "#d98b2b", "regression": _OWN}
@@ -14,15 +15,23 @@ _COLORS = {"expectation": "#b9b9b9", "coverage": "#d98b2b", "regression": _OWN}
 def ratios_figure(table: pd.DataFrame) -> Figure:
     """Bars of `benchmarks_kth_mad.speed.methods.ratio_table`: ours, and others doing the same work."""
     clock = "CPU / floor" if "CPU / floor" in table else "wall / floor"
+    shown = table[(table["passes"] > 0) & (table["by"] != PLAIN)]
     groups = {
-        f"{clock}: a clip of a plain batch is 1": table[table["floor"] == BATCHED],
-        f"{clock}: a plain pass of one clip is 1": table[table["floor"] == SINGLE],
+        f"{clock}: {words} is 1": shown[shown["floor"] == floor]
+        for floor, words in (
+            (BATCHED, "a clip of a plain batch"),
+            (BACKWARD, "a clip of a plain batch, forward and backward,"),
+            (SINGLE, "a plain pass of one clip"),
+        )
+        if (shown["floor"] == floor).any()
     }
-    groups = {title: rows[rows["passes"] > 0] for title, rows in groups.items()}
     figure = Figure(figsize=(8, 1.6 + 0.26 * sum(map(len, groups.values()))), layout="constrained")
-    panels = figure.subplots(len(groups), height_ratios=[len(rows) + 1 for rows in groups.values()])
+    heights = [len(rows) + 1 for rows in groups.values()]
+    panels = figure.subplots(len(groups), squeeze=False, height_ratios=heights)[:, 0]
     for panel, (title, rows) in zip(panels, groups.items(), strict=True):
         _bars(panel, rows.iloc[::-1], clock, title)
+    colors = [Patch(color=_OWN, label="captum_video"), Patch(color=_OTHER, label="others")]
+    figure.legend(handles=colors, loc="outside lower right", ncols=2, fontsize=8, frameon=False)
     return figure
 
 

@@ -387,10 +387,10 @@ def errors_of_fits(clips, weights, grid, count, seed, keep=0.4):
 
 def test_inputs_on_their_own_share_one_fit():
     """On a sum of streams the other stream is noise to a fit of one, and none to the joint fit."""
-    every = [errors_of_fits(*two_streams(), (2, 3, 3), 300, seed) for seed in range(10)]
-    errors = {name: np.mean([one[name] for one in every]) for name in every[0]}
-    assert errors["joint"] < errors["alone"] / 3
-    assert errors["joint"] < errors["coverage"] / 3
+    every = [errors_of_fits(*two_streams(), (2, 3, 3), 300, seed) for seed in range(20)]
+    errors = {name: np.median([one[name] for one in every]) for name in every[0]}
+    assert errors["joint"] < errors["alone"] / 8
+    assert errors["joint"] < errors["coverage"] / 8
 
 
 def test_the_joint_fit_of_cells_that_are_voxels_is_exact():
