@@ -9,6 +9,8 @@ from torch import Tensor
 
 from captum_video.clips import Extent, window_of
 
+_MASKS_AT_A_TIME = 256
+
 
 class RandomGrids:
     """Smooth random masks: coarse random grids, interpolated and shifted (RISE, arXiv 1806.07421).
@@ -129,20 +131,22 @@ class RandomGrids:
             (N, T, H, W), in the dtype of ``weights``.
         """
         frames, rows, columns = (axis.to(weights) for axis in self._axes)
-        shifts = tuple(len(axis) for axis in self._axes)
         first, second, third = self._shifts.T
-        place = (first * shifts[1] + second) * shifts[2] + third
-        bits = self._bits.flatten(1)
-        sums = []
-        for row in weights:  # one at a time: the table is the largest thing here
-            table = weights.new_zeros(shifts[0] * shifts[1] * shifts[2], bits.shape[1])
-            for part in _parts(len(bits)):
-                table.index_add_(0, place[part], bits[part] * row[part, None])
-            grid = table.unflatten(0, shifts).unflatten(3, self._bits.shape[1:])
-            grid = torch.einsum("abcijk,cwk->abijw", grid, columns)
-            grid = torch.einsum("abijw,bhj->aihw", grid, rows)
-            sums.append(torch.einsum("aihw,ati->thw", grid, frames))
-        return torch.stack(sums)
+        place, bits = second * len(columns) + third, self._bits.flatten(1)
+        shifts, nodes = (len(rows), len(columns)), self._bits.shape[1:]
+        sums = weights.new_zeros(len(weights), *self._extent)
+        # one row and one shift in time after the other: their tables are the largest thing here
+        for shift, ramp in enumerate(frames):
+            own = (first == shift).nonzero()[:, 0]
+            for row, total in zip(weights, sums, strict=True):
+                table = weights.new_zeros(shifts[0] * shifts[1], bits.shape[1])
+                for some in own.split(_MASKS_AT_A_TIME):
+                    table.index_add_(0, place[some], bits[some] * row[some, None])
+                grid = table.unflatten(0, shifts).unflatten(2, nodes)
+                grid = torch.einsum("bcijk,cwk->bijw", grid, columns)
+                grid = torch.einsum("bijw,bhj->ihw", grid, rows)
+                total += torch.einsum("ihw,ti->thw", grid, ramp)
+        return sums
 
     def covariances(self, points: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
         """How masks vary together, axis by axis.
@@ -159,8 +163,8 @@ class RandomGrids:
         ]
 
 
-def _parts(length: int, size: int = 256) -> list[slice]:
-    return [slice(start, start + size) for start in range(0, length, size)]
+def _parts(length: int) -> list[slice]:
+    return [slice(start, start + _MASKS_AT_A_TIME) for start in range(0, length, _MASKS_AT_A_TIME)]
 
 
 def _grid_of(shape: Sequence[int | None], extent: Extent) -> Sequence[int | None]:
