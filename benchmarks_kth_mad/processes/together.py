@@ -161,8 +161,11 @@ def _result(processes: list[SpawnProcess], messages: "SimpleQueue[tuple[str, Any
     failed = False
     while running and not failed:
         wait([process.sentinel for process in running])
-        failed = any(process.exitcode for process in running)
-        running = [process for process in running if process.exitcode is None]
+        codes = [
+            process.exitcode for process in running
+        ]  # asked once: one may end between two questions
+        failed = any(codes)
+        running = [one for one, code in zip(running, codes, strict=True) if code is None]
     said: dict[str, Any] = {}
     while not messages.empty():
         kind, content = messages.get()

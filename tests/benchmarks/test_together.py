@@ -3,12 +3,14 @@
 import os
 import signal
 import time
+from multiprocessing import Pipe, get_context
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 import pytest
 
 from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.processes.together import Place, launched, run_together
+from benchmarks_kth_mad.processes.together import Place, _result, launched, run_together
 
 
 def rank_of(place: Place, *others: object) -> tuple[int, int, str, tuple]:
@@ -115,3 +117,21 @@ def test_commands_that_do_not_share_refuse(
         monkeypatch.setenv(name, value)
     line = refused("render", "--root", tmp_path / "set")
     assert "render: works in one process, and torchrun has started 4" in line
+
+
+class EndsBetweenQuestions:
+    """A process whose sentinel is ready before its exit code is."""
+
+    def __init__(self) -> None:
+        self.sentinel, self._end = Pipe(duplex=False)
+        self._end.close()
+        self._codes = iter([None])
+
+    @property
+    def exitcode(self) -> int | None:
+        return next(self._codes, 1)
+
+
+def test_a_process_that_ends_while_it_is_asked_is_not_lost() -> None:
+    with pytest.raises(RuntimeError, match="without a word"):
+        _result([EndsBetweenQuestions()], SimpleQueue(ctx=get_context("spawn")))
