@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import torch
 
+from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.methods import Clips
 
 T = TypeVar("T")
@@ -45,6 +46,29 @@ def read_ahead(
         yield in_turn()
     finally:
         reader.shutdown(cancel_futures=True)
+
+
+def work_ahead(
+    groups: Sequence[Group[T]],
+    read: Callable[[T], R],
+    work: Callable[[Group[T], list[Future[R]]], None],
+    device: str,
+) -> None:
+    """Work on groups in turn, each while the next is read, and show how many clips are done.
+
+    Args:
+        groups: as for `read_ahead`.
+        read: as for `read_ahead`.
+        work: called with a group and what was read of its items.
+        device: on which it computes.
+    """
+    with (
+        read_ahead(groups, read, device) as in_turn,
+        progress_bar(total=sum(map(len, groups)), desc="clips", unit="clip") as bar,
+    ):
+        for group, reading in in_turn:
+            work(group, reading)
+            bar.update(len(group))
 
 
 def pinned(clips: Clips, device: str) -> Clips:

@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from benchmarks_kth_mad import seeds
-from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.data.item import batch_of
 from benchmarks_kth_mad.data.kth import KTH
 from benchmarks_kth_mad.data.mad import MAD
 from benchmarks_kth_mad.data.sets import check_inputs
 from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.evaluation.ahead import pinned, read_ahead
+from benchmarks_kth_mad.evaluation.ahead import pinned, work_ahead
 from benchmarks_kth_mad.evaluation.conditions import (
     Conditions,
     data_checksum,
@@ -197,13 +196,7 @@ def attribute_clips(
 
     def work(writer: Writer, share: Sequence[list[_Wanted]]) -> None:
         maker = _Maker(checkpoint, dataset, asked, machine.device, writer)
-        with (
-            read_ahead(share, maker.read, machine.device) as groups,
-            progress_bar(total=sum(map(len, share)), desc="clips", unit="clip") as bar,
-        ):
-            for group, reading in groups:
-                maker.make(group, reading)
-                bar.update(len(group))
+        work_ahead(share, maker.read, maker.make, machine.device)
 
     work_through(
         run.attributions,

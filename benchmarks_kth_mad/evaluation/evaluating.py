@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 from torch import Tensor
 
-from benchmarks_kth_mad.console import progress_bar
 from benchmarks_kth_mad.errors import BenchmarkError
-from benchmarks_kth_mad.evaluation.ahead import pinned, read_ahead
+from benchmarks_kth_mad.evaluation.ahead import pinned, work_ahead
 from benchmarks_kth_mad.evaluation.conditions import Conditions, file_digest, made_by, software
 from benchmarks_kth_mad.evaluation.explained import Explained, to_device
 from benchmarks_kth_mad.evaluation.failures import entries_of
@@ -128,13 +127,7 @@ def evaluate_clips(
     def work(writer: Writer, share: Sequence[list[_Wanted]]) -> None:
         checkpoint.model.to(machine.device)
         player = _Player(checkpoint, KeptMaps(run), played, machine.device, writer)
-        with (
-            read_ahead(share, player.read, machine.device) as groups,
-            progress_bar(total=sum(map(len, share)), desc="clips", unit="clip") as bar,
-        ):
-            for group, reading in groups:
-                player.play(group, reading)
-                bar.update(len(group))
+        work_ahead(share, player.read, player.play, machine.device)
 
     work_through(
         run.evaluation,
