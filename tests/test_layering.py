@@ -16,10 +16,16 @@ FLOORS = [
         "captum_video.flow",
         "captum_video.masks",
         "captum_video.nn",
+        "captum_video.reading",
         "captum_video.regions",
     ],
     ["captum_video.perturb"],
-    ["captum_video.attr", "captum_video.metrics", "captum_video.visualization"],
+    [
+        "captum_video.attr",
+        "captum_video.examples",
+        "captum_video.metrics",
+        "captum_video.visualization",
+    ],
 ]
 ROOMS = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted((ROOT / "captum_video").rglob("*.py"))

@@ -23,7 +23,9 @@ class FrameWise(nn.Module):
         encoder: frames (M, C, H, W), of each input, to features (M, ...); each moment by itself.
             Methods check this on the first clip and refuse an encoder that mixes frames (temporal
             shift, for example).
-        head: features (N, T, ...) and the additional forward arguments to outputs (N, ...).
+        head: features (N, T, ...) and the additional forward arguments to outputs (N, ...). By
+            default their mean over frames, so that a network for pictures judges a clip by the
+            average of its scores.
         layout: how the inputs order their axes; methods are given the same one.
         n_inputs: how many of the network's leading arguments are clips; what follows goes to the
             head.
@@ -49,13 +51,14 @@ class FrameWise(nn.Module):
     def __init__(
         self,
         encoder: nn.Module,
-        head: nn.Module,
+        head: nn.Module | None = None,
         layout: str | Layout = "n c t h w",
         n_inputs: int = 1,
     ) -> None:
         super().__init__()
         if not isinstance(n_inputs, int) or n_inputs < 1:
             raise ValueError(f"n_inputs: expected at least 1, got {n_inputs!r}")
+        head = _MeanOverFrames() if head is None else head
         for name, module in (("encoder", encoder), ("head", head)):
             if not isinstance(module, nn.Module):
                 raise TypeError(f"{name}: expected a module, got {type(module).__name__}")
@@ -94,3 +97,8 @@ class FrameWise(nn.Module):
         features = self.encoder(*(clip.transpose(1, 2).flatten(0, 1) for clip in clips))
         shape = (clips[0].shape[0], clips[0].shape[2])
         return self.head(features.unflatten(0, shape), *arguments)
+
+
+class _MeanOverFrames(nn.Module):
+    def forward(self, features: Tensor) -> Tensor:
+        return features.mean(dim=1)
