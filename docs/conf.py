@@ -1,0 +1,130 @@
+"""How the documentation is built: `make docs`.
+
+The source folder is the top of the repository, not docs/: README, tutorials and kept results are pages
+where they lie, and a link between them leads to the same file here and on GitHub.
+"""
+
+import importlib
+import logging
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+
+import captum_video
+
+project = "captum_video"
+author = "The captum_video developers"
+version = release = captum_video.__version__
+
+root_doc = "docs/index"
+include_patterns = [
+    "docs/**",
+    "tutorials/*.ipynb",
+    "benchmarks_kth_mad/results/*/README.md",
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+]
+exclude_patterns = ["docs/_templates", "**.ipynb_checkpoints", ".*", "build", "dist", "runs"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+    "myst_nb",
+    "sphinx_copybutton",
+    "sphinx-mathjax-offline",
+]
+
+# Docstrings: Google style; only what this package wrote, so nothing that Captum or torch inherit.
+default_role = "py:obj"
+napoleon_numpy_docstring = False
+napoleon_custom_sections = ["Cost", "Randomness"]
+autodoc_inherit_docstrings = False
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+python_use_unqualified_type_names = True
+maximum_signature_line_length = 88
+templates_path = [
+    str(Path(__file__).parent / "_templates")
+]  # autosummary looks in the source folder
+# Where file names know no case, a function would overwrite the page of its class.
+autosummary_filename_map = {
+    f"captum_video.metrics.{name}": f"captum_video.metrics.{name}-function"
+    for name in ("insertion", "deletion")
+}
+
+nb_execution_mode = "off"  # `make test` runs them; here their kept outputs are shown
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
+myst_heading_anchors = 3
+suppress_warnings = [
+    "myst.header"
+]  # tables that the benchmark writes have headings of the third level
+
+html_theme = "furo"
+html_title = "captum_video"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
+html_extra_path = ["_top"]
+html_copy_source = html_show_copyright = False
+copybutton_exclude = ".linenos, .gp, .go"
+
+# Types of other packages, which no page here describes.
+nitpicky = True
+nitpick_ignore_regex = [
+    ("py:.*", r"(torch|numpy|np|matplotlib|captum|collections|typing|pathlib|os)\..*"),
+    (
+        "py:.*",
+        r"(Tensor|Module|Generator|Callable|Sequence|Figure|Axes|Colormap|Path|NDArray|optional)",
+    ),
+]
+
+MODULES = ["", *(f".{m}" for m in ("attr", "metrics", "nn", "masks", "visualization"))]
+MODULES += [".baselines", ".flow", ".regions"]
+
+
+@cache
+def _public_names() -> dict[str, str]:
+    found = {}
+    for module in (importlib.import_module(f"captum_video{name}") for name in MODULES):
+        for name in getattr(module, "__all__", vars(module)):
+            found.setdefault(name, f"{module.__name__}.{name}")
+    return found
+
+
+def _find_public(app: Any, env: Any, node: nodes.Element, content: nodes.Node) -> Any:
+    """Let `Layout`, and captum_video.clips.Layout in a signature, lead to captum_video.Layout."""
+    name = _public_names().get(node["reftarget"].rpartition(".")[2])
+    if node.get("refdomain") != "py" or name is None:
+        return None
+    domain = env.get_domain("py")
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", name, node, content)
+
+
+def _say_no_type(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Keep napoleon from taking what stands before a colon in a returned value's sentence for a type."""
+    starts = [i + 1 for i, line in enumerate(lines[:-1]) if line.strip() == "Returns:"]
+    for i in starts + [0] * (what in ("property", "attribute")):
+        indent = len(lines[i]) - len(lines[i].lstrip())
+        lines[i] = f"{lines[i][:indent]}: {lines[i][indent:]}"
+
+
+def _skip_alias(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """The fields of a named tuple stand under Attributes already."""
+    return True if type(obj).__name__ == "_tuplegetter" else None
+
+
+def _is_no_empty_glob(record: logging.LogRecord) -> bool:
+    return getattr(record, "subtype", None) != "empty_glob"
+
+
+def setup(app: Any) -> None:
+    """Called by Sphinx."""
+    # A folder without pages yet is no error; suppress_warnings can not name this one.
+    logging.getLogger("sphinx.sphinx.directives.other").addFilter(_is_no_empty_glob)
+    app.connect("autodoc-process-docstring", _say_no_type, priority=400)  # before napoleon's
+    app.connect("autodoc-skip-member", _skip_alias)
+    app.connect("missing-reference", _find_public)
