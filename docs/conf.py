@@ -5,12 +5,15 @@ where they lie, and a link between them leads to the same file here and on GitHu
 """
 
 import importlib
+import inspect
 import logging
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from sphinx.pycode import ModuleAnalyzer
 
 import captum_video
 
@@ -41,11 +44,17 @@ extensions = [
 # Docstrings: Google style; only what this package wrote, so nothing that Captum or torch inherit.
 default_role = "py:obj"
 napoleon_numpy_docstring = False
-napoleon_custom_sections = ["Cost", "Randomness"]
+napoleon_custom_sections = [
+    ("Attributes", "params_style"),
+    ("Cost", "returns_style"),
+    ("Randomness", "returns_style"),
+]
 autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
+python_display_short_literal_types = True
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 88
 templates_path = [
@@ -58,7 +67,7 @@ autosummary_filename_map = {
 }
 
 nb_execution_mode = "off"  # `make test` runs them; here their kept outputs are shown
-myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
+myst_enable_extensions = ["dollarmath", "amsmath", "html_image"]
 myst_heading_anchors = 3
 suppress_warnings = [
     "myst.header"
@@ -75,6 +84,7 @@ copybutton_exclude = ".linenos, .gp, .go"
 # Types of other packages, which no page here describes.
 nitpicky = True
 nitpick_ignore_regex = [
+    ("py:class", "'.*'"),  # a word that an argument may be
     ("py:.*", r"(torch|numpy|np|matplotlib|captum|collections|typing|pathlib|os)\..*"),
     (
         "py:.*",
@@ -84,6 +94,9 @@ nitpick_ignore_regex = [
 
 MODULES = ["", *(f".{m}" for m in ("attr", "metrics", "nn", "masks", "visualization"))]
 MODULES += [".baselines", ".flow", ".regions"]
+
+
+SENTENCES = {"Returns:", "Yields:", "Cost:", "Randomness:"}
 
 
 @cache
@@ -105,8 +118,8 @@ def _find_public(app: Any, env: Any, node: nodes.Element, content: nodes.Node) -
 
 
 def _say_no_type(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Keep napoleon from taking what stands before a colon in a returned value's sentence for a type."""
-    starts = [i + 1 for i, line in enumerate(lines[:-1]) if line.strip() == "Returns:"]
+    """Keep napoleon from taking a sentence up to its first colon for the type of what is returned."""
+    starts = [i + 1 for i, line in enumerate(lines[:-1]) if line.strip() in SENTENCES]
     for i in starts + [0] * (what in ("property", "attribute")):
         indent = len(lines[i]) - len(lines[i].lstrip())
         lines[i] = f"{lines[i][:indent]}: {lines[i][indent:]}"
@@ -117,6 +130,28 @@ def _skip_alias(app: Any, what: str, name: str, obj: Any, skip: bool, options: A
     return True if type(obj).__name__ == "_tuplegetter" else None
 
 
+def _find_data(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """The docstring of a constant stands where it is set, not in the package that hands it on."""
+    package, _, constant = name.rpartition(".")
+    if what == "data" and not any(lines):
+        for _, module in inspect.getmembers(importlib.import_module(package), inspect.ismodule):
+            if module.__name__.startswith(f"{package}."):
+                found = ModuleAnalyzer.for_module(module.__name__).find_attr_docs()
+                lines += found.get(("", constant), [])
+
+
+# What GitHub shows and Sphinx does not: a folder as a page, pictures inside other HTML.
+FOR_GITHUB = {
+    r"\]\(((?:\.\./)*)tutorials/?\)": r"](\1docs/tutorials.md)",
+    r"<p[^>]*>\s*(<img[^>]*>)\s*</p>": r"\1",
+}
+
+
+def _read_as_github(app: Any, docname: str, source: list[str]) -> None:
+    for pattern, instead in FOR_GITHUB.items():
+        source[0] = re.sub(pattern, instead, source[0])
+
+
 def _is_no_empty_glob(record: logging.LogRecord) -> bool:
     return getattr(record, "subtype", None) != "empty_glob"
 
@@ -125,6 +160,8 @@ def setup(app: Any) -> None:
     """Called by Sphinx."""
     # A folder without pages yet is no error; suppress_warnings can not name this one.
     logging.getLogger("sphinx.sphinx.directives.other").addFilter(_is_no_empty_glob)
+    app.connect("autodoc-process-docstring", _find_data, priority=300)
     app.connect("autodoc-process-docstring", _say_no_type, priority=400)  # before napoleon's
+    app.connect("source-read", _read_as_github)
     app.connect("autodoc-skip-member", _skip_alias)
     app.connect("missing-reference", _find_public)
