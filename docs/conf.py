@@ -57,9 +57,8 @@ autodoc_typehints_description_target = "documented"
 python_display_short_literal_types = True
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 88
-templates_path = [
-    str(Path(__file__).parent / "_templates")
-]  # autosummary looks in the source folder
+# In full, as autosummary would look for it in the source folder.
+templates_path = [str(Path(__file__).parent / "_templates")]
 # Where file names know no case, a function would overwrite the page of its class.
 autosummary_filename_map = {
     f"captum_video.metrics.{name}": f"captum_video.metrics.{name}-function"
@@ -69,9 +68,8 @@ autosummary_filename_map = {
 nb_execution_mode = "off"  # `make test` runs them; here their kept outputs are shown
 myst_enable_extensions = ["dollarmath", "amsmath", "html_image"]
 myst_heading_anchors = 3
-suppress_warnings = [
-    "myst.header"
-]  # tables that the benchmark writes have headings of the third level
+# Tables that the benchmark writes have headings of the third level.
+suppress_warnings = ["myst.header"]
 
 html_theme = "furo"
 html_title = "captum_video"
@@ -81,22 +79,26 @@ html_extra_path = ["_top"]
 html_copy_source = html_show_copyright = False
 copybutton_exclude = ".linenos, .gp, .go"
 
-# Types of other packages, which no page here describes.
+# Every name that is meant to lead somewhere does, but for what other packages have.
 nitpicky = True
+FOREIGN_PACKAGES = "torch|numpy|np|matplotlib|captum|collections|typing|pathlib|os"
+FOREIGN_TYPES = "Tensor|Module|Generator|Callable|Sequence|Figure|Axes|Colormap|Path|NDArray"
 nitpick_ignore_regex = [
+    ("py:.*", rf"({FOREIGN_PACKAGES})\..*"),
+    ("py:.*", FOREIGN_TYPES),
     ("py:class", "'.*'"),  # a word that an argument may be
-    ("py:.*", r"(torch|numpy|np|matplotlib|captum|collections|typing|pathlib|os)\..*"),
-    (
-        "py:.*",
-        r"(Tensor|Module|Generator|Callable|Sequence|Figure|Axes|Colormap|Path|NDArray|optional)",
-    ),
 ]
 
-MODULES = ["", *(f".{m}" for m in ("attr", "metrics", "nn", "masks", "visualization"))]
-MODULES += [".baselines", ".flow", ".regions"]
-
-
+MODULES = ["", ".attr", ".metrics", ".nn", ".baselines", ".regions", ".flow", ".masks"]
+MODULES += [".visualization"]
+OWN = {"", "captum_video"}
+# Sections of docstrings that are sentences; napoleon looks for a type before their first colon.
 SENTENCES = {"Returns:", "Yields:", "Cost:", "Randomness:"}
+# What GitHub shows and Sphinx does not: a folder as a page, pictures inside other HTML.
+FOR_GITHUB = {
+    r"\]\(((?:\.\./)*)tutorials/?\)": r"](\1docs/tutorials.md)",
+    r"<p[^>]*>\s*(<img[^>]*>)\s*</p>": r"\1",
+}
 
 
 @cache
@@ -110,15 +112,16 @@ def _public_names() -> dict[str, str]:
 
 def _find_public(app: Any, env: Any, node: nodes.Element, content: nodes.Node) -> Any:
     """Let `Layout`, and captum_video.clips.Layout in a signature, lead to captum_video.Layout."""
-    name = _public_names().get(node["reftarget"].rpartition(".")[2])
-    if node.get("refdomain") != "py" or name is None:
+    owner, _, short = node["reftarget"].rpartition(".")
+    name = _public_names().get(short)
+    if node.get("refdomain") != "py" or name is None or owner.partition(".")[0] not in OWN:
         return None
     domain = env.get_domain("py")
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", name, node, content)
 
 
 def _say_no_type(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Keep napoleon from taking a sentence up to its first colon for the type of what is returned."""
+    """Put an empty type before a sentence, so that napoleon takes none of its words for one."""
     starts = [i + 1 for i, line in enumerate(lines[:-1]) if line.strip() in SENTENCES]
     for i in starts + [0] * (what in ("property", "attribute")):
         indent = len(lines[i]) - len(lines[i].lstrip())
@@ -138,13 +141,6 @@ def _find_data(app: Any, what: str, name: str, obj: Any, options: Any, lines: li
             if module.__name__.startswith(f"{package}."):
                 found = ModuleAnalyzer.for_module(module.__name__).find_attr_docs()
                 lines += found.get(("", constant), [])
-
-
-# What GitHub shows and Sphinx does not: a folder as a page, pictures inside other HTML.
-FOR_GITHUB = {
-    r"\]\(((?:\.\./)*)tutorials/?\)": r"](\1docs/tutorials.md)",
-    r"<p[^>]*>\s*(<img[^>]*>)\s*</p>": r"\1",
-}
 
 
 def _read_as_github(app: Any, docname: str, source: list[str]) -> None:
