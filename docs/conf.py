@@ -149,7 +149,7 @@ def _read_as_github(app: Any, docname: str, source: list[str]) -> None:
 
 
 def _is_no_empty_glob(record: logging.LogRecord) -> bool:
-    return getattr(record, "subtype", None) != "empty_glob"
+    return "toctree glob pattern" not in str(record.msg)
 
 
 def setup(app: Any) -> None:

@@ -8,7 +8,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs" / "api").glob("*.rst"))
-TEXTS = sorted([*(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks_kth_mad").rglob("README.md")])
+TEXTS = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "benchmarks_kth_mad").rglob("README.md"),
+    ]
+)
 
 
 def public_names(module) -> set[str]:
