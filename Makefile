@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := runs/demo
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 .DEFAULT_GOAL := test
 
 $(READY): setup.cfg pyproject.toml constraints.txt
@@ -21,10 +21,16 @@ demo: $(READY)  ## render clips, train a small 3D-ResNet, explain it, measure th
 test: $(READY)  ## everything that proves the project
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-check: $(READY)  ## style and types
+check: $(READY)  ## style, types, and the documentation without a warning
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(MAKE) --no-print-directory docs
+
+# Always from nothing: a page that is not read again keeps its warnings to itself.
+docs: $(READY)  ## the documentation as a site: build/docs/index.html
+	rm -rf build/docs build/doctrees docs/api/generated
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --conf-dir docs --doctree-dir build/doctrees . build/docs
 
 clean:
-	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) runs build dist docs/api/generated *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

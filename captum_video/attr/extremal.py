@@ -69,7 +69,7 @@ class ExtremalPerturbation3D(PerturbationAttribution):
     arXiv 1910.08485), over space and time (STEP: Li et al., arXiv 2005.00375). With
     ``m = smax(k, p)`` from values p in [0, 1] on a coarse grid,
 
-        min_p  -log f(m x + (1 - m) b) + w |sort(m) - r_a|^2 [+ c core(m)]
+    ``min_p  -log f(m x + (1 - m) b) + w |sort(m) - r_a|^2 [+ c core(m)]``
 
     and the map is the mean of the masks over the areas: a place in the small ones is important. Only
     what is found *and* fits the area counts, so that a place without which nothing works stands
