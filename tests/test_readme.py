@@ -1,6 +1,7 @@
 """The README runs as written, and names nothing that is not there."""
 
 import re
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,37 @@ def test_every_public_class_is_in_the_table(module):
         "Reliability",
     }
     assert all(f"`{name}`" in TEXT for name in set(classes) - helpers)
+
+
+def rows_under(heading: str, text: str = TEXT) -> list[list[str]]:
+    """The rows of the first table after a heading, without its head."""
+    lines = text[text.index(heading) :].splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    first = lines.index(table[0])
+    table = list(takewhile(lambda line: line.startswith("|"), lines[first:]))
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in table[2:]]
+
+
+def test_wins_are_those_of_the_cards():
+    cards = {
+        (row[1], row[2].split(" on ")[0]): [f"{row[3]}, {row[4]}", *row[6:]]
+        for row in rows_under("# Methods", (ROOT / "docs/cards/README.md").read_text())
+    }
+    rows = rows_under("## Is a map right?")
+    assert rows
+    for method, network, *figures in rows:
+        assert figures == cards[method, network]
+
+
+def test_costs_are_those_of_the_results():
+    page = (ROOT / "benchmarks_kth_mad/results/cpu/README.md").read_text()
+    results = rows_under("# Speed", page)
+    rows = rows_under("## What it costs")
+    assert rows
+    for what, measured, verdict in rows:
+        subject = what.split(",")[0]
+        found = [r for r in results if subject in r[0] and measured in r[2] and r[3] == verdict]
+        assert len(found) == 1, what
 
 
 def test_links_lead_somewhere():
