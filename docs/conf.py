@@ -90,7 +90,7 @@ nitpick_ignore_regex = [
 ]
 
 MODULES = ["", ".attr", ".metrics", ".nn", ".baselines", ".regions", ".flow", ".masks"]
-MODULES += [".visualization"]
+MODULES += [".visualization", ".reading", ".examples"]
 OWN = {"", "captum_video"}
 # Sections of docstrings that are sentences; napoleon looks for a type before their first colon.
 SENTENCES = {"Returns:", "Yields:", "Cost:", "Randomness:"}
