@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := runs/demo
 
-.PHONY: demo test check clean
+.PHONY: demo test check dist clean
 .DEFAULT_GOAL := test
 
 $(READY): setup.cfg pyproject.toml constraints.txt
@@ -25,6 +25,12 @@ check: $(READY)  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+dist: $(READY)  ## wheel and sdist in dist/, their contents and an installation checked
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation > /dev/null
+	CAPTUM_VIDEO_DIST=dist $(BIN)/python -m pytest tests/test_release.py
+	ls -l dist
 
 clean:
 	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
