@@ -1,6 +1,7 @@
 """What stands beside the code is true: CONTRIBUTING, CITATION and CHANGELOG."""
 
 import datetime
+import json
 import re
 from pathlib import Path
 
@@ -122,7 +123,15 @@ def given_back(module) -> set[str]:
     } & set(module.__all__)
 
 
-def test_documents_link_to_what_is_there():
-    for text in (CONTRIBUTING, CHANGELOG):
-        for link in re.findall(r"\]\((?!http)([^)]+)\)", text):
-            assert (ROOT / link).exists(), link
+def test_notebooks_and_documents_link_to_what_is_there():
+    texts = {ROOT: CONTRIBUTING + CHANGELOG}
+    for path in (ROOT / "tutorials").glob("*.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        prose = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+        texts[path.parent] = texts.get(path.parent, "") + "\n".join(prose)
+    assert len(texts) == 2
+    for folder, text in texts.items():
+        links = re.findall(r"\]\((?!http|#)([^)#]+)", text)
+        assert links
+        for link in links:
+            assert (folder / link).exists(), link

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import zipfile
 from email.message import Message
 from email.parser import Parser
@@ -134,8 +133,8 @@ def python(
     links.mkdir()
     for name in needed(metadata.get_all("Requires-Dist", [])):
         link(name, links)
-    paths = {"base": str(environment), "platbase": str(environment)}
-    (Path(sysconfig.get_path("purelib", "venv", paths)) / "core.pth").write_text(f"{links}\n")
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    (Path(done(found, "-c", where, cwd=environment).strip()) / "core.pth").write_text(f"{links}\n")
     return found
 
 
