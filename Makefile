@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := runs/demo
 
-.PHONY: demo test check docs clean
+.PHONY: demo test check docs dist clean
 .DEFAULT_GOAL := test
 
 $(READY): setup.cfg pyproject.toml constraints.txt
@@ -31,6 +31,12 @@ check: $(READY)  ## style, types, and the documentation without a warning
 docs: $(READY)  ## the documentation as a site: build/docs/index.html
 	rm -rf build/docs build/doctrees docs/api/generated
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --conf-dir docs --doctree-dir build/doctrees . build/docs
+
+dist: $(READY)  ## wheel and sdist in dist/, their contents and an installation checked
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation > /dev/null
+	CAPTUM_VIDEO_DIST=dist $(BIN)/python -m pytest tests/test_release.py
+	ls -l dist
 
 clean:
 	rm -rf $(VENV) runs build dist docs/api/generated *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
