@@ -1,8 +1,9 @@
 """Video files to clips; decoding is PyAV's."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -171,14 +172,15 @@ def _timed(
     import av
 
     stream = container.streams.video[0]
+    clock = cast(Fraction, stream.time_base)  # None only where a file is being written
     origin = stream.start_time or 0
     try:
         if start > 0:
-            container.seek(origin + int(start / stream.time_base), stream=stream)
+            container.seek(origin + int(start / clock), stream=stream)
         for frame in container.decode(stream):
             if frame.pts is None or frame.is_corrupt:
                 raise ValueError(f"{path}: a frame is damaged or has no time; convert it to MP4")
-            yield frame, float((frame.pts - origin) * stream.time_base)
+            yield frame, float((frame.pts - origin) * clock)
     except av.error.FFmpegError as error:
         raise ValueError(f"{path}: can not be decoded to its end ({error.strerror})") from error
 

@@ -13,7 +13,7 @@ from captum_video.visualization.video import written_whole
 
 # Players show a small video as small as it is.
 _SHORT_SIDE = 400
-_COLUMNS = 8
+_DPI = 160
 
 
 class Result(NamedTuple):
@@ -42,7 +42,7 @@ class Result(NamedTuple):
 def write_map(folder: Path, result: Result, clip: Clip, facts: dict[str, Any]) -> Path:
     """Write the map and what is needed to make it again: ``METHOD.npz``."""
     path = folder / f"{result.name}.npz"
-    told = {
+    told: dict[str, Any] = {
         "map": result.map.numpy(),
         "painted_from": result.painted_from,
         "layer": result.layer,
@@ -77,10 +77,16 @@ def write_filmstrip(
     figure = filmstrip(
         clip.pixels,
         {result.title: result.evidence for result in results},
-        n_frames=_COLUMNS,
+        n_frames=_columns(clip),
         alpha=opacity,
         title=title,
     )
     with written_whole(path) as draft:
-        figure.savefig(draft, format="png", dpi=150)
+        figure.savefig(draft, format="png", dpi=_DPI)
     return path
+
+
+def _columns(clip: Clip) -> int:
+    """Frames of a filmstrip: fewer where they are wide, so that each is large enough to see."""
+    _, _, height, width = clip.place
+    return max(4, min(8, round(12 * height / width)))

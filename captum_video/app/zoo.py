@@ -165,7 +165,7 @@ def _expected(weights: Any, preset: Any) -> Expected:
     )
 
 
-def _layer_of_tokens(name: str, network: nn.Module) -> KnownLayer | None:
+def _layer_of_tokens(name: str, network: Any) -> KnownLayer | None:
     """The last layer of a transformer whose tokens stand for places and still reach the score.
 
     Where the score is read off a class token, the last block's tokens do not reach it: what enters
@@ -174,12 +174,12 @@ def _layer_of_tokens(name: str, network: nn.Module) -> KnownLayer | None:
     if name.startswith("swin3d"):
         return KnownLayer("1.norm", Layout("n t h w c"))
     if name.startswith("mvit"):
-        last = len(network.blocks) - 1  # type: ignore[arg-type]
+        last = len(network.blocks) - 1
         layout = Layout("n (t h w) c", skip_tokens=1, t=8, h=7)  # of 16 frames of 224 x 224
         return KnownLayer(f"1.blocks.{last}.norm1", layout)
     if name.startswith("vit_"):
-        last = len(network.encoder.layers) - 1  # type: ignore[union-attr,arg-type]
-        side = network.image_size // network.patch_size  # type: ignore[operator]
+        last = len(network.encoder.layers) - 1
+        side = network.image_size // network.patch_size
         layout = Layout("(n t) (h w) c", skip_tokens=1, h=side)
         return KnownLayer(f"encoder.1.encoder.layers.encoder_layer_{last}.ln_1", layout)
     return None
