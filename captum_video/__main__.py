@@ -2,7 +2,10 @@
 
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from captum_video.app.errors import AppError, on_one_line
 from captum_video.app.options import build_parser
@@ -22,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # torch takes seconds; --help does not wait for it
         from captum_video.app.command import explain
 
-        explain(options)
+        with _warnings_on_one_line():
+            explain(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("captum_video: interrupted", file=sys.stderr)
@@ -37,6 +41,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"captum_video: {on_one_line(error)}", file=sys.stderr)
         return FAULT
     return 0
+
+
+@contextmanager
+def _warnings_on_one_line() -> Iterator[None]:
+    """Show the package's warnings as errors are shown, and no others."""
+
+    def show(message: Warning | str, *_: Any) -> None:
+        print(f"captum_video: warning: {on_one_line(message)}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("always", category=UserWarning, module="captum_video")
+        warnings.showwarning = show
+        yield
 
 
 if __name__ == "__main__":

@@ -51,7 +51,9 @@ def video_properties(path: str | Path) -> VideoProperties:
             duration = stream.duration * stream.time_base
         elif container.duration is not None:
             duration = container.duration / 1_000_000  # FFmpeg counts a container's microseconds
-            if "matroska" in container.format.name:  # and Matroska what comes before the first frame
+            if (
+                "matroska" in container.format.name
+            ):  # and Matroska what comes before the first frame
                 duration -= float((stream.start_time or 0) * cast(Fraction, stream.time_base))
         else:
             raise ValueError(f"{path}: does not say how long it is; convert it to MP4")
@@ -120,7 +122,9 @@ def _check_size(size: int | tuple[int, int] | None) -> None:
     sides = () if size is None else (size,) if isinstance(size, int) else tuple(size)
     whole = all(isinstance(side, int) and side >= 1 for side in sides)
     if not whole or not (isinstance(size, int | None) or len(sides) == 2):
-        raise ValueError(f"size: expected pixels of the shorter side or (height, width), got {size}")
+        raise ValueError(
+            f"size: expected pixels of the shorter side or (height, width), got {size}"
+        )
 
 
 def _opened(path: str | Path) -> "InputContainer":

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -121,11 +122,9 @@ def _example(options: argparse.Namespace) -> argparse.Namespace:
             raise AppError(
                 f"--example: brings its own video, --model and --weights; leave out {name}"
             )
-    filled = {name: one for name, one in _EXAMPLE.items() if getattr(options, name) in (None, 0.0)}
-    chosen = {**vars(options), **filled}
-    chosen |= {"video": str(street_video()), "weights": str(mobilenet_weights())}
-    chosen["whole_frame"] = options.size is None
-    return argparse.Namespace(**chosen)
+    filled = {name: one for name, one in _EXAMPLE.items() if getattr(options, name) is None}
+    filled |= {"video": str(street_video()), "weights": str(mobilenet_weights())}
+    return argparse.Namespace(**vars(options) | filled | {"whole_frame": options.size is None})
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -136,14 +135,11 @@ def _check(options: argparse.Namespace) -> None:
         raise AppError("--model: name a network, r3d_18 or mobilenet_v2 say (see --help)")
     if not Path(options.video).is_file():
         raise AppError(f"{options.video}: no such video")
-    if not 0 <= options.opacity <= 1:
-        raise AppError(f"--opacity {options.opacity}: expected a number in [0, 1]")
-    if options.masks < 2:
-        raise AppError(f"--masks {options.masks}: expected at least 2")
     if options.gif and options.rate is not None and options.rate > 50:
         raise AppError(f"--gif: shows at most 50 frames a second, got --rate {options.rate:g}")
     try:
-        options.out.mkdir(parents=True, exist_ok=True)
+        if not options.list_layers:
+            options.out.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise AppError(f"--out {options.out}: is a file; name a folder") from error
 
@@ -204,4 +200,4 @@ def _say(text: str) -> None:
 
 
 def _warn(text: str) -> None:
-    print(f"captum_video: warning: {text}", file=sys.stderr, flush=True)
+    warnings.warn(text, UserWarning, stacklevel=2)

@@ -46,17 +46,16 @@ def clip_of(video: Path, options: argparse.Namespace, expected: Expected) -> Cli
     """
     n_frames = expected.n_frames if options.frames is None else options.frames
     size, crop = _size_and_crop(options, expected)
+    start = options.start or 0.0
     try:
-        rate = options.rate or expected.frame_rate
-        if rate is None:
-            rate = _slow_enough(video, n_frames, options.start)
-        frames = read_clip(video, n_frames, start=options.start, frame_rate=rate, size=size)
-    except (ValueError, FileNotFoundError) as error:
-        raise AppError(f"{error} (--frames, --start, --rate)") from error
+        rate = options.rate or expected.frame_rate or _slow_enough(video, n_frames, start)
+        frames = read_clip(video, n_frames, start=start, frame_rate=rate, size=size)
+    except ValueError as error:
+        raise AppError(f"{error} (see --frames, --start, --rate)") from error
     resized = frames.shape[3], frames.shape[4]
     top, left, height, width = place = _middle(resized, crop or resized)
     pixels = frames[..., top : top + height, left : left + width].contiguous()
-    return Clip(pixels, options.start, rate, resized, place)
+    return Clip(pixels, start, rate, resized, place)
 
 
 def _size_and_crop(

@@ -1,7 +1,9 @@
 """What can be said on the command line; nothing heavy is imported."""
 
 import argparse
+import math
 import sys
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn
@@ -107,11 +109,11 @@ def _add_clip(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "the clip; by default as the network was trained, where known"
     )
-    group.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds; 0")
-    group.add_argument("--frames", type=int, metavar="N", help="16 where nothing is known")
+    group.add_argument("--start", type=_from_zero, metavar="S", help="seconds; 0")
+    group.add_argument("--frames", type=_count, metavar="N", help="16 where nothing is known")
     group.add_argument(
         "--rate",
-        type=float,
+        type=_above_zero,
         metavar="R",
         help="frames per second; 8 where nothing is known, more where the video is too short",
     )
@@ -141,7 +143,9 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         help="; ".join(f"{name} ({told})" for name, told in METHODS.items()),
     )
     group.add_argument(
-        "--layer", help="for gradcam and sidu; by default the last that keeps frames and pixels"
+        "--layer",
+        metavar="NAME",
+        help="for gradcam and sidu; by default the last that keeps frames and pixels",
     )
     group.add_argument("--list-layers", action="store_true", help="show the layers, and stop")
     group.add_argument(
@@ -150,7 +154,7 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         default="zero",
         help="what hides, for all but gradcam; zero, which is black, by default",
     )
-    group.add_argument("--masks", type=int, default=200, metavar="N", help="of rise; 200")
+    group.add_argument("--masks", type=_count, default=200, metavar="N", help="of rise; 200")
     group.add_argument(
         "--window",
         type=_window,
@@ -158,7 +162,9 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         help="of occlusion, moved by half of itself; a quarter of the frames and a sixth of the "
         "sides by default. A tile of tsr is as high and wide",
     )
-    group.add_argument("--seed", type=int, default=0, help="of rise, extremal, random weights; 0")
+    group.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of rise, extremal, random weights; 0"
+    )
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -167,7 +173,9 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=Path("captum_video_out"), metavar="FOLDER", help="%(default)s"
     )
     group.add_argument("--gif", action="store_true", help="a GIF of each method as well")
-    group.add_argument("--opacity", type=float, default=0.6, help="of the strongest evidence; 0.6")
+    group.add_argument(
+        "--opacity", type=_share, default=0.6, metavar="A", help="of the strongest evidence; 0.6"
+    )
     group.add_argument(
         "--progress",
         action=argparse.BooleanOptionalAction,
@@ -175,6 +183,35 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         help="bars; by default in a terminal",
     )
     group.add_argument("--traceback", action="store_true", help="show where an error comes from")
+
+
+def _number(text: str, fits: Callable[[float], bool], expected: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not fits(number):
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+    return number
+
+
+def _from_zero(text: str) -> float:
+    return _number(text, lambda one: 0 <= one < math.inf, "a number from 0 on")
+
+
+def _above_zero(text: str) -> float:
+    return _number(text, lambda one: 0 < one < math.inf, "a number above 0")
+
+
+def _share(text: str) -> float:
+    return _number(text, lambda one: 0 <= one <= 1, "a number from 0 to 1")
+
+
+def _count(text: str) -> int:
+    numbers = _whole_numbers(text)
+    if len(numbers) != 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return numbers[0]
 
 
 def _size(text: str) -> int | tuple[int, int]:
