@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _warnings_on_one_line() -> Iterator[None]:
     """Show the package's warnings as errors are shown, and no others."""
 
-    def show(message: Warning | str, *_: Any) -> None:
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
         print(f"captum_video: warning: {on_one_line(message)}", file=sys.stderr)
 
     with warnings.catch_warnings():

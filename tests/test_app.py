@@ -127,7 +127,7 @@ def test_what_is_written_can_be_read(video, here, capsys):
     said = capsys.readouterr()
     assert said.err == ""
     lines = said.out.splitlines()
-    assert lines[-1] == "open     captum_video_out/filmstrip.png"
+    assert lines[-1] == "open      captum_video_out/filmstrip.png"
     named = {line.split()[1] for line in lines if line.startswith(("wrote", "open"))}
     folder = here / "captum_video_out"
     assert {str(here / one) for one in named} == {str(one) for one in folder.iterdir()}

@@ -40,10 +40,10 @@ def explain(options: argparse.Namespace) -> None:
         torch.manual_seed(options.seed)
         network = _network(options)
     network.module.to(device)
-    _say(f"network  {network.description}")
+    _say(f"network   {network.description}")
     clip = clip_of(Path(options.video), options, network.expected)
     _say(
-        f"clip     {_told(clip, Path(options.video).name)}{'' if device.type == 'cpu' else f', on {device}'}"
+        f"clip      {_told(clip, Path(options.video).name)}{'' if device.type == 'cpu' else f', on {device}'}"
     )
     pixels = clip.pixels.to(device)
     scores = _scores(network, pixels)
@@ -87,10 +87,10 @@ def _write(options: argparse.Namespace, question: Question, clip: Clip, scores: 
             write_map(options.out, result, clip, facts),
             *write_videos(options.out, result, clip, options.opacity, options.gif),
         ]
-        _say("\n".join(f"wrote    {path}" for path in written))
+        _say("\n".join(f"wrote     {path}" for path in written))
     title = f"{name}, {probability:.1%}: {_told(clip, Path(options.video).name)}"
     path = write_filmstrip(options.out, results, clip, title, options.opacity)
-    _say(f"open     {path}")
+    _say(f"open      {path}")
 
 
 def _made(name: str, question: Question) -> Result:
@@ -106,7 +106,7 @@ def _made(name: str, question: Question) -> Result:
         )
     layer = question.layer.name if method.looks_at_layer else ""
     at = f" at layer {layer}" if layer else ""
-    _say(f"{name:9}{method.title}{at}, {time.perf_counter() - began:.1f} s")
+    _say(f"{name:10}{method.title}{at}, {time.perf_counter() - began:.1f} s")
     painted_from = found.mean().item() if method.from_mean else 0.0
     if not (found > painted_from).any():
         _warn(f"{name}: nothing speaks for this class; its pictures show the plain clip")
