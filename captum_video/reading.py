@@ -1,8 +1,9 @@
 """Video files to clips; decoding is PyAV's."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -50,6 +51,10 @@ def video_properties(path: str | Path) -> VideoProperties:
             duration = stream.duration * stream.time_base
         elif container.duration is not None:
             duration = container.duration / 1_000_000  # FFmpeg counts a container's microseconds
+            if (
+                "matroska" in container.format.name
+            ):  # and Matroska what comes before the first frame
+                duration -= float((stream.start_time or 0) * cast(Fraction, stream.time_base))
         else:
             raise ValueError(f"{path}: does not say how long it is; convert it to MP4")
         return VideoProperties(_rate_of(stream, path), float(duration))
@@ -101,6 +106,7 @@ def read_clip(
         raise ValueError(f"start: expected seconds from 0 on, got {start}")
     if frame_rate is not None and not frame_rate > 0:
         raise ValueError(f"frame_rate: expected frames per second above 0, got {frame_rate}")
+    _check_size(size)
     with _opened(path) as container:
         own_rate = _rate_of(container.streams.video[0], path)
         times = [start + i / (frame_rate or own_rate) for i in range(n_frames)]
@@ -110,6 +116,15 @@ def read_clip(
     if len({frame.shape for frame in frames}) > 1:
         raise ValueError(f"{path}: its frames change their size; cut the video where they do")
     return torch.stack(frames, dim=1).unsqueeze(0)
+
+
+def _check_size(size: int | tuple[int, int] | None) -> None:
+    sides = () if size is None else (size,) if isinstance(size, int) else tuple(size)
+    whole = all(isinstance(side, int) and side >= 1 for side in sides)
+    if not whole or not (isinstance(size, int | None) or len(sides) == 2):
+        raise ValueError(
+            f"size: expected pixels of the shorter side or (height, width), got {size}"
+        )
 
 
 def _opened(path: str | Path) -> "InputContainer":
@@ -171,14 +186,15 @@ def _timed(
     import av
 
     stream = container.streams.video[0]
+    clock = cast(Fraction, stream.time_base)  # None only where a file is being written
     origin = stream.start_time or 0
     try:
         if start > 0:
-            container.seek(origin + int(start / stream.time_base), stream=stream)
+            container.seek(origin + int(start / clock), stream=stream)
         for frame in container.decode(stream):
             if frame.pts is None or frame.is_corrupt:
                 raise ValueError(f"{path}: a frame is damaged or has no time; convert it to MP4")
-            yield frame, float((frame.pts - origin) * stream.time_base)
+            yield frame, float((frame.pts - origin) * clock)
     except av.error.FFmpegError as error:
         raise ValueError(f"{path}: can not be decoded to its end ({error.strerror})") from error
 

@@ -449,3 +449,32 @@ def test_out_of_memory_halves_the_moments(pair_model, pair):
 
     torch.testing.assert_close(run(limited), run(pair_model), **CLOSE)
     assert limited.encoder.largest > FRAMES
+
+
+def test_without_a_head_scores_are_averaged_over_frames():
+    encoder = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    clips = torch.rand(2, 3, 5, 8, 9)
+    expected = torch.stack([encoder(clips[:, :, t]) for t in range(5)]).mean(0)
+    torch.testing.assert_close(FrameWise(encoder)(clips), expected)
+    torch.testing.assert_close(
+        FrameWise(encoder, layout="n t c h w")(clips.transpose(1, 2)), expected
+    )
+
+
+def test_without_a_head_only_changed_frames_are_encoded():
+    counted = []
+
+    class Counting(nn.Linear):
+        def forward(self, frames):
+            counted.append(len(frames))
+            return super().forward(frames)
+
+    encoder = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), Counting(3, 2))
+    clip = torch.rand(1, 3, 6, 8, 8)
+    maps = SpatioTemporalOcclusion(FrameWise(encoder)).attribute(clip, (1, 8, 4), target=1)
+    declared = sum(counted)
+    counted.clear()
+    plain = FrameWise(encoder)
+    expected = SpatioTemporalOcclusion(lambda c: plain(c)).attribute(clip, (1, 8, 4), target=1)
+    torch.testing.assert_close(maps, expected, atol=1e-6, rtol=1e-4)
+    assert 2 * declared < sum(counted)

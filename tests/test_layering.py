@@ -26,6 +26,8 @@ FLOORS = [
         "captum_video.metrics",
         "captum_video.visualization",
     ],
+    ["captum_video.app"],
+    ["captum_video.__main__"],
 ]
 ROOMS = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted((ROOT / "captum_video").rglob("*.py"))

@@ -58,7 +58,7 @@ def save_gif(path: str | Path, frames: Tensor, fps: float = 10, *, scale: int = 
     )
     ends = [round(100 * i / fps) for i in range(len(rest) + 2)]
     durations = [10 * (end - start) for start, end in pairwise(ends)]
-    with _written_whole(path) as draft:
+    with written_whole(path) as draft:
         first.save(
             draft,
             format="GIF",
@@ -105,7 +105,7 @@ def save_mp4(path: str | Path, frames: Tensor, fps: float = 10, *, scale: int = 
             "save_mp4: PyAV was built without H.264; this MPEG-4 Part 2 file plays in few browsers",
             stacklevel=2,
         )
-    with _written_whole(path) as draft, av.open(str(draft), "w", format="mp4") as container:
+    with written_whole(path) as draft, av.open(str(draft), "w", format="mp4") as container:
         stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
         stream.height, stream.width = pixels.shape[1:3]
         stream.pix_fmt = "yuv420p"
@@ -214,8 +214,12 @@ def _label(name: str, width: int) -> Tensor:
 
 
 @contextmanager
-def _written_whole(path: str | Path) -> Iterator[Path]:
-    """Lend a draft beside ``path``, which takes its place only if nothing went wrong."""
+def written_whole(path: str | Path) -> Iterator[Path]:
+    """Lend a draft beside ``path``, which takes its place only if nothing went wrong.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+    """
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path}: the folder {path.parent} does not exist")
