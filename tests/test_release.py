@@ -51,7 +51,7 @@ captum_video.visualization.filmstrip(clip, {"Grad-CAM": maps}).savefig("filmstri
 print(captum_video.__file__, tuple(maps.shape))
 """
 # What must run with the core alone: arguments of python.
-PROGRAMS = (["-m", "benchmarks_kth_mad", "--version"],)
+PROGRAMS = (["-m", "benchmarks_kth_mad", "--version"], ["-m", "captum_video", "--help"])
 
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
