@@ -1,10 +1,14 @@
 """``python -m captum_video`` as a user types it."""
 
+import importlib
+import io
 import json
 import re
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -20,6 +24,7 @@ from torchvision.models import (
 )
 from torchvision.models.video.swin_transformer import SwinTransformer3d
 
+from captum_video import __version__
 from captum_video.__main__ import main
 from captum_video.app import command, outputs
 from captum_video.app.errors import AppError
@@ -122,42 +127,61 @@ def run(video, *options, model="my_networks:network"):
     assert main([str(video), "--model", model, *SMALL, *map(str, options)]) == 0
 
 
-def test_what_is_written_can_be_read(video, here, capsys):
-    run(video, "--method", "gradcam", "rise", "--masks", 20, "--gif", "--target", 2)
-    said = capsys.readouterr()
-    assert said.err == ""
-    lines = said.out.splitlines()
-    assert lines[-1] == "open      captum_video_out/filmstrip.png"
-    named = {line.split()[1] for line in lines if line.startswith(("wrote", "open"))}
-    folder = here / "captum_video_out"
-    assert {str(here / one) for one in named} == {str(one) for one in folder.iterdir()}
-    assert len(named) == 7
-    for method in ("gradcam", "rise"):
-        movie = read_clip(folder / f"{method}.mp4", 6)
-        assert movie.shape == (1, 3, 6, 24 * 17, 36 * 17)
-        with pytest.raises(ValueError, match=r"ends after 1\.00 s"):
-            read_clip(folder / f"{method}.mp4", 7)
-        assert Image.open(folder / f"{method}.gif").n_frames == 6
-    assert Image.open(folder / "filmstrip.png").width > 800
+class Written(NamedTuple):
+    folder: Path
+    said: str
+    warned: str
+    network: nn.Module
+    clip: torch.Tensor
 
 
-def test_the_map_is_that_of_the_method_called_by_hand(video, here):
-    run(video, "--target", 1)
-    found = np.load("captum_video_out/gradcam.npz")
-    torch.manual_seed(0)
-    import my_networks
-
+@pytest.fixture(scope="module")
+def written(video, tmp_path_factory):
+    """What one run of two methods leaves, and what it was asked about."""
+    folder = tmp_path_factory.mktemp("written")
+    (folder / "their_networks.py").write_text(FACTORIES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            options = ["--method", "gradcam", "rise", "--masks", 8, "--seed", 1, "--gif"]
+            run(video, *options, "--out", folder / "out", model="their_networks:network")
+        network = importlib.import_module("their_networks").network()
     clip = read_clip(video, 6, frame_rate=6, size=24)
-    network = my_networks.network()
-    expected = GradCAM3D(network, "conv").attribute(clip, 1)
+    return Written(folder / "out", out.getvalue(), err.getvalue(), network, clip)
+
+
+def test_what_is_written_is_named(written):
+    lines = written.said.splitlines()
+    assert lines[-1] == f"open      {written.folder / 'filmstrip.png'}"
+    named = {line.split()[1] for line in lines if line.startswith(("wrote", "open"))}
+    assert named == {str(one) for one in written.folder.iterdir()}
+    assert len(named) == 7
+
+
+@pytest.mark.parametrize("method", ["gradcam", "rise"])
+def test_what_is_written_can_be_looked_at(written, method):
+    movie = read_clip(written.folder / f"{method}.mp4", 6)
+    assert movie.shape == (1, 3, 6, 24 * 17, 36 * 17)
+    with pytest.raises(ValueError, match=r"ends after 1\.00 s"):
+        read_clip(written.folder / f"{method}.mp4", 7)
+    assert Image.open(written.folder / f"{method}.gif").n_frames == 6
+    assert Image.open(written.folder / "filmstrip.png").width > 800
+
+
+def test_the_map_is_that_of_the_method_called_by_hand(written):
+    found = np.load(written.folder / "gradcam.npz")
+    scores = written.network(written.clip)[0]
+    target = int(scores.argmax())
+    expected = GradCAM3D(written.network, "conv").attribute(written.clip, target)
     np.testing.assert_array_equal(found["map"], expected[0, 0].numpy())
     assert found["map"].dtype == np.float32
     assert found["painted_from"] == 0
     np.testing.assert_allclose(found["times"], np.arange(6) / 6)
-    np.testing.assert_allclose(found["score"], network(clip)[0, 1].item(), rtol=1e-6)
-    np.testing.assert_allclose(found["probability"], network(clip).softmax(1)[0, 1].item(), 1e-6)
-    assert (found["target"], found["target_name"], found["layer"]) == (1, "class 1", "conv")
-    assert found["network"] == "my_networks:network"
+    np.testing.assert_allclose(found["score"], scores[target].item(), rtol=1e-6)
+    np.testing.assert_allclose(found["probability"], scores.softmax(0)[target].item(), rtol=1e-6)
+    assert (found["target"], found["target_name"]) == (target, f"class {target}")
+    assert (found["network"], found["layer"]) == ("their_networks:network", "conv")
     assert (found["start"], found["frame_rate"]) == (0, 6)
     assert found["resized"].tolist() == [24, 36]
     assert found["window_of_frame"].tolist() == [0, 0, 24, 36]
@@ -165,24 +189,42 @@ def test_the_map_is_that_of_the_method_called_by_hand(video, here):
     assert json.loads(str(found["versions"])).keys() >= {"captum_video", "torch"}
 
 
-def test_every_key_of_the_file_is_in_the_help(video, here, capsys):
-    run(video)
-    keys = np.load("captum_video_out/gradcam.npz").files
-    capsys.readouterr()
+@pytest.mark.filterwarnings("ignore:RISE3D. the regression explains nothing")
+def test_the_same_seed_gives_the_same_map(written):
+    found = np.load(written.folder / "rise.npz")
+
+    def made(seed):
+        question = Question(
+            Network(written.network, ""), written.clip, int(found["target"]), n_masks=8, seed=seed
+        )
+        return map_of(METHODS["rise"], question).numpy()
+
+    np.testing.assert_array_equal(found["map"], made(1))
+    assert not np.array_equal(found["map"], made(2))
+    np.testing.assert_allclose(found["painted_from"], found["map"].mean(), rtol=1e-5)
+
+
+def test_every_key_of_the_file_is_in_the_help(written, capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     told = capsys.readouterr().out.partition("METHOD.npz     numpy")[2]
+    keys = np.load(written.folder / "gradcam.npz").files
     assert [key for key in keys if key not in told] == []
 
 
-def test_the_same_seed_gives_the_same_map(video, here):
-    def rise(seed):
-        run(video, "--method", "rise", "--masks", 8, "--seed", seed, "--target", 0)
-        return np.load("captum_video_out/rise.npz")["map"]
+def test_the_classes_are_ranked_and_the_highest_is_explained(written):
+    shown = [line for line in written.said.splitlines() if line.endswith("<- explained")]
+    assert len(shown) == 1
+    order = [line.split()[2] for line in written.said.splitlines() if "%" in line]
+    scores = written.network(written.clip)[0]
+    assert order == [str(one) for one in scores.argsort(descending=True).tolist()]
+    assert shown[0].split()[2] == order[0]
 
-    first = rise(1)
-    np.testing.assert_array_equal(rise(1), first)
-    assert not np.array_equal(rise(2), first)
+
+def test_warnings_come_in_one_line(written):
+    """Of eight masks no fit explains anything, and RISE says so."""
+    assert written.warned.startswith("captum_video: warning: RISE3D: the regression explains")
+    assert written.warned.count("\n") == 1
 
 
 def test_the_table_is_what_is_offered():
@@ -203,17 +245,6 @@ def test_every_method_suits_clips_of_any_size(name, here):
         assert found.dtype == torch.float32
         assert found.isfinite().all()
         assert not found.requires_grad
-
-
-def test_by_default_what_the_network_says_is_explained(video, here, capsys):
-    run(video)
-    import my_networks
-
-    scores = my_networks.network()(read_clip(video, 6, frame_rate=6, size=24))[0]
-    assert np.load("captum_video_out/gradcam.npz")["target"] == scores.argmax()
-    shown = [line for line in capsys.readouterr().out.splitlines() if "class" in line]
-    assert shown[0].endswith("<- explained")
-    assert len(shown) == 4
 
 
 def test_layers_are_listed_and_nothing_is_written(video, here, capsys):
@@ -473,22 +504,29 @@ def test_tokens_of_videos_are_read_in_their_order():
     assert found.std() > 0
 
 
-def test_the_example_as_a_stranger_runs_it(tmp_path):
+def test_the_example(tmp_path, capsys):
     small = ["--size", "96", "--frames", "4", "--rate", "2", "--start", "1.4"]
+    assert main(["--example", "--out", str(tmp_path / "out"), *small]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "cab" in next(line for line in said.out.splitlines() if "explained" in line)
+    found = np.load(tmp_path / "out" / "gradcam.npz")
+    assert found["map"].shape == (4, 96, 226)
+    assert found["times"].tolist() == [1.4, 1.9, 2.4, 2.9]
+    assert (found["target"], found["target_name"]) == (468, "cab")
+    assert found["layer"] == "encoder.1.features"
+
+
+def test_the_module_runs():
     found = subprocess.run(
-        [sys.executable, "-m", "captum_video", "--example", "--out", str(tmp_path / "out"), *small],
+        [sys.executable, "-m", "captum_video", "--version"],
         capture_output=True,
         text=True,
         check=True,
         cwd=REPOSITORY,
     )
-    assert "cab" in next(line for line in found.stdout.splitlines() if "explained" in line)
-    assert found.stdout.splitlines()[-1].endswith("filmstrip.png")
+    assert found.stdout.startswith(f"captum_video {__version__}, captum ")
     assert found.stderr == ""
-    said = np.load(tmp_path / "out" / "gradcam.npz")
-    assert said["map"].shape == (4, 96, 226)
-    assert (said["target"], said["target_name"]) == (468, "cab")
-    assert said["layer"] == "encoder.1.features"
 
 
 def test_help_and_version_do_not_wait_for_torch():

@@ -42,9 +42,8 @@ def explain(options: argparse.Namespace) -> None:
     network.module.to(device)
     _say(f"network   {network.description}")
     clip = clip_of(Path(options.video), options, network.expected)
-    _say(
-        f"clip      {_told(clip, Path(options.video).name)}{'' if device.type == 'cpu' else f', on {device}'}"
-    )
+    where = "" if device.type == "cpu" else f", on {device}"
+    _say(f"clip      {_told(clip, Path(options.video).name)}{where}")
     pixels = clip.pixels.to(device)
     scores = _scores(network, pixels)
     if options.list_layers:
@@ -52,7 +51,13 @@ def explain(options: argparse.Namespace) -> None:
         return
     target = target_of(options.target, scores, network.categories)
     _say("\n".join(ranking(scores, target, network.categories)))
-    question = Question(
+    _write(options, _question(options, network, pixels, target), clip, scores)
+
+
+def _question(
+    options: argparse.Namespace, network: Network, pixels: Tensor, target: int
+) -> Question:
+    return Question(
         network,
         pixels,
         target,
@@ -63,22 +68,10 @@ def explain(options: argparse.Namespace) -> None:
         seed=options.seed,
         show_progress=sys.stderr.isatty() if options.progress is None else options.progress,
     )
-    _write(options, question, clip, scores)
 
 
 def _write(options: argparse.Namespace, question: Question, clip: Clip, scores: Tensor) -> None:
-    name = name_of(question.target, question.network.categories)
-    probability = scores.float().softmax(0)[question.target].item()
-    facts: dict[str, Any] = {
-        "video": str(options.video),
-        "network": question.network.description,
-        "target": question.target,
-        "target_name": name,
-        "score": scores[question.target].item(),
-        "probability": probability,
-        "options": {key: _plain(value) for key, value in sorted(vars(options).items())},
-        "versions": dict(one.split(" ", 1) for one in versions()),
-    }
+    facts = _facts(options, question, scores)
     results = []
     for method in dict.fromkeys(options.method):
         result = _made(method, question)
@@ -88,9 +81,24 @@ def _write(options: argparse.Namespace, question: Question, clip: Clip, scores: 
             *write_videos(options.out, result, clip, options.opacity, options.gif),
         ]
         _say("\n".join(f"wrote     {path}" for path in written))
-    title = f"{name}, {probability:.1%}: {_told(clip, Path(options.video).name)}"
+    said = f"{facts['target_name']}, {facts['probability']:.1%}"
+    title = f"{said}: {_told(clip, Path(options.video).name)}"
     path = write_filmstrip(options.out, results, clip, title, options.opacity)
     _say(f"open      {path}")
+
+
+def _facts(options: argparse.Namespace, question: Question, scores: Tensor) -> dict[str, Any]:
+    """What stands beside each map, to make it again."""
+    return {
+        "video": str(options.video),
+        "network": question.network.description,
+        "target": question.target,
+        "target_name": name_of(question.target, question.network.categories),
+        "score": scores[question.target].item(),
+        "probability": scores.float().softmax(0)[question.target].item(),
+        "options": {key: _plain(value) for key, value in sorted(vars(options).items())},
+        "versions": dict(one.split(" ", 1) for one in versions()),
+    }
 
 
 def _made(name: str, question: Question) -> Result:
