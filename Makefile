@@ -18,8 +18,9 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 demo: $(READY)  ## render clips, train a small 3D-ResNet, explain it, measure the maps
 	$(BIN)/python -m benchmarks_kth_mad demo --run $(DEMO)
 
+# A notebook is one test that takes long: files keep their order, so that these begin first.
 test: $(READY)  ## everything that proves the project
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: $(READY)  ## style, types, and the documentation without a warning
 	$(BIN)/ruff check .

