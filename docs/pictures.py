@@ -5,16 +5,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from captum.attr import Saliency
+from captum.attr import InputXGradient
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from captum_video import examples
 from captum_video.attr import (
+    RISE3D,
     SIDU3D,
     ExtremalPerturbation3D,
     GradCAM3D,
-    RISE3D,
     SpatioTemporalOcclusion,
     TemporalSaliencyRescaling,
 )
@@ -41,9 +41,9 @@ def gradcam(network: FrameWise) -> Tensor:
 
 
 def occlusion(network: FrameWise) -> Tensor:
-    """Windows of one frame, half over each other."""
+    """Windows of one frame, half over each other from top to bottom."""
     method = SpatioTemporalOcclusion(network)
-    window, strides = (1, 64, 64), (1, 32, 32)
+    window, strides = (1, 64, 64), (1, 32, 64)
     return method.attribute(street(), window, strides, baselines=channel_mean, target=CAB)
 
 
@@ -62,16 +62,14 @@ def sidu(network: FrameWise) -> Tensor:
 
 def extremal(network: FrameWise) -> Tensor:
     """Of four frames, as every iteration needs them forward and backward."""
+    clip, areas = street()[:, :, SHOWN], (0.05, 0.15)
     method = ExtremalPerturbation3D(network)
-    options = {"max_iterations": 16, "grid_shape": (4, 8, 16)}
-    return method.attribute(
-        street()[:, :, SHOWN], (0.05, 0.1, 0.2), channel_mean, target=CAB, **options
-    )
+    return method.attribute(clip, areas, channel_mean, target=CAB, grid_shape=(4, 5, 10))
 
 
 def rescaling(network: FrameWise) -> Tensor:
-    """Of gradients, at half the size."""
-    method = TemporalSaliencyRescaling(Saliency(network))
+    """Of input times gradient, at half the size."""
+    method = TemporalSaliencyRescaling(InputXGradient(network))
     return method.attribute(street(112), (16, 16), channel_mean, target=CAB)
 
 
@@ -109,16 +107,19 @@ def _draw_all(made: dict[str, Tensor]) -> None:
     clip = street()
     sheet = {METHODS[page][0]: _of_shown_frames(maps) for page, maps in made.items()}
     figure = filmstrip(clip[:, :, SHOWN], sheet, n_frames=len(SHOWN))
-    figure.savefig(PICTURES / "methods.png", dpi=100)
+    figure.savefig(PICTURES / "methods.png", dpi=90)
     panels = {"clip": clip}
     for page in ("gradcam3d", "spatio-temporal-occlusion", "rise3d"):
         panels[METHODS[page][0]] = overlay(clip, made[page])
-    small = {
-        name: interpolate(panel[0].transpose(0, 1), (102, 240), mode="bilinear", antialias=True)
-        for name, panel in panels.items()
-    }
-    movie = side_by_side({name: panel.transpose(0, 1) for name, panel in small.items()})
+    movie = side_by_side({name: _smaller(panel) for name, panel in panels.items()})
     save_gif(PICTURES / "methods.gif", movie, fps=3)
+
+
+def _smaller(panel: Tensor) -> Tensor:
+    """Colours of 102 x 240 pixels; interpolation overshoots by a rounding."""
+    frames = panel[0].transpose(0, 1)
+    small = interpolate(frames, (102, 240), mode="bilinear", antialias=True)
+    return small.transpose(0, 1).clamp(0, 1)
 
 
 def _as_large_as_the_street(maps: Tensor) -> Tensor:

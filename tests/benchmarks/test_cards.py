@@ -37,7 +37,7 @@ def cards(
     asked = ["--methods", "gradcam", "sidu", "--checks", "insertion-frame", "energy-actor"]
     command("checks", "--run", finished.folder, *few, *asked, "--out", folder / "checks")
     said = command("cards", "--checks", folder / "checks", "--out", folder / "cards")
-    assert f"{len(CLASSES)} cards in {folder / 'methods'}" in said
+    assert f"{len(CLASSES)} cards in {folder / 'cards'}" in said
     return folder / "cards"
 
 
