@@ -49,6 +49,7 @@ def index(described: Sequence[Described], measured: Sequence[Kept]) -> str:
                 rows.append(
                     {
                         "class": f"[{one.name}]({one.name}.md)",
+                        "explained": f"[page](../methods/{one.page}.md)",
                         "method": f"`{method}`",
                         "network": kept.network,
                         **_counted(method, kept),
@@ -63,7 +64,8 @@ def index(described: Sequence[Described], measured: Sequence[Kept]) -> str:
                 "network for one clip are counted, one that finds the layer included where a method looks "
                 "for one; memory is of all tensors that live at once, beyond those there before, without "
                 "what an operator uses inside. Wins and losses are against the random map, over the checks "
-                "that are not marked UNRELIABLE.",
+                "that are not marked UNRELIABLE. How each works, and when to use it: "
+                "[the methods](../methods/README.md).",
                 markdown(pd.DataFrame(rows)),
             ]
         )

@@ -26,6 +26,16 @@ METHODS_OF: dict[str, tuple[str, ...]] = {
     "TemporalSaliencyRescaling": ("tsr",),
 }
 """The methods of `benchmarks_kth_mad.methods.METHODS` that run a class of `captum_video.attr`."""
+PAGE_OF: dict[str, str] = {
+    "ExtremalPerturbation3D": "extremal-perturbation3d",
+    "GradCAM3D": "gradcam3d",
+    "InputCellAttribution": "input-cell-attribution",
+    "RISE3D": "rise3d",
+    "SIDU3D": "sidu3d",
+    "SpatioTemporalOcclusion": "spatio-temporal-occlusion",
+    "TemporalSaliencyRescaling": "temporal-saliency-rescaling",
+}
+"""The page of docs/methods, written by hand, that explains a class."""
 _SECTION = re.compile(r"^[A-Z][A-Za-z ]*:$")
 
 
@@ -36,6 +46,7 @@ class Described:
     Attributes:
         name: of the class.
         methods: of the benchmark that run it.
+        page: of docs/methods that explains it.
         first: what its number means, in one sentence.
         formula: the paragraph that follows, with its list or its formula.
         cost: of `attribute`.
@@ -43,6 +54,7 @@ class Described:
 
     name: str
     methods: tuple[str, ...]
+    page: str
     first: str
     formula: str
     cost: str
@@ -69,11 +81,16 @@ def described_classes() -> list[Described]:
 
 
 def _described(name: str) -> Described:
-    methods = METHODS_OF.get(name, ())
+    methods, page = METHODS_OF.get(name, ()), PAGE_OF.get(name)
     if not methods or not set(methods) <= set(METHODS):
         raise BenchmarkError(
             f"captum_video.attr.{name}: no method of the benchmark runs it; add one to methods.py, and "
             f"its name to cards/classes.py"
+        )
+    if page is None:
+        raise BenchmarkError(
+            f"captum_video.attr.{name}: no page explains it; write one in docs/methods, and name it in "
+            f"cards/classes.py"
         )
     found = getattr(captum_video.attr, name)
     blocks = (inspect.getdoc(found) or "").split("\n\n")
@@ -87,7 +104,12 @@ def _described(name: str) -> Described:
     if len(blocks) > 2 and re.match(r"- |    ", blocks[2]) and not _SECTION.match(blocks[1]):
         formula.append(blocks[2])
     return Described(
-        name, methods, as_markdown(blocks[0]), as_markdown("\n\n".join(formula)), as_markdown(cost)
+        name,
+        methods,
+        page,
+        as_markdown(blocks[0]),
+        as_markdown("\n\n".join(formula)),
+        as_markdown(cost),
     )
 
 

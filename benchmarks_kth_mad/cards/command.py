@@ -9,7 +9,7 @@ def add_cards(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checks", nargs="+", required=True, help="folders of the command checks, one per network"
     )
-    parser.add_argument("--out", default="docs/methods", help="folder of the cards")
+    parser.add_argument("--out", default="docs/cards", help="folder of the cards")
 
 
 def run_command(options: argparse.Namespace) -> None:

@@ -112,6 +112,8 @@ def layer_candidates(
 def _candidate(name: str, output: Any, n_clips: int) -> LayerCandidate | None:
     if not isinstance(output, Tensor) or output.ndim not in (4, 5) or len(output) % n_clips:
         return None
+    if output.ndim == 5 and len(output) != n_clips:  # an attention's heads, folded into the batch
+        return None
     pattern = "n c t h w" if output.ndim == 5 else "(n t) c h w"
     clip = Layout(pattern).to_clip(output, n=n_clips)
     extent = extent_of(clip)

@@ -147,6 +147,22 @@ def test_layer_candidates_name_layers_that_work():
     assert found[0] == ("conv", 5, Extent(4, 8, 8), "n c t h w")
 
 
+def test_layer_candidates_pass_by_what_folds_heads_into_the_batch():
+    class Headed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem, self.pool = nn.Conv3d(2, 4, 1), nn.AvgPool3d(2)
+
+        def forward(self, clip):
+            heads = (
+                self.stem(clip).unflatten(1, (2, 2)).flatten(0, 1)
+            )  # as torchvision's MViT pools
+            return self.pool(heads).unflatten(0, (-1, 2)).mean((3, 4, 5)).flatten(1)
+
+    found = layer_candidates(Headed(), torch.rand(1, 2, 4, 8, 8))
+    assert [layer.name for layer in found] == ["stem"]
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [

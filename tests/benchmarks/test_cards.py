@@ -11,6 +11,7 @@ import torch
 import captum_video.attr
 from benchmarks_kth_mad.cards.classes import (
     METHODS_OF,
+    PAGE_OF,
     as_markdown,
     attribution_classes,
     described_classes,
@@ -19,6 +20,7 @@ from benchmarks_kth_mad.errors import BenchmarkError
 from benchmarks_kth_mad.methods import METHODS, Options
 from benchmarks_kth_mad.models import build_model
 
+DOCS = Path(__file__).parents[2] / "docs"
 CLASSES = [
     name
     for name in captum_video.attr.__all__
@@ -34,9 +36,9 @@ def cards(
     few = ["--clips", 2, "--steps", 2, "--random-maps", 1, "--device", "cpu"]
     asked = ["--methods", "gradcam", "sidu", "--checks", "insertion-frame", "energy-actor"]
     command("checks", "--run", finished.folder, *few, *asked, "--out", folder / "checks")
-    said = command("cards", "--checks", folder / "checks", "--out", folder / "methods")
-    assert f"{len(CLASSES)} cards in {folder / 'methods'}" in said
-    return folder / "methods"
+    said = command("cards", "--checks", folder / "checks", "--out", folder / "cards")
+    assert f"{len(CLASSES)} cards in {folder / 'cards'}" in said
+    return folder / "cards"
 
 
 def test_every_public_class_has_a_card(cards: Path) -> None:
@@ -44,6 +46,15 @@ def test_every_public_class_has_a_card(cards: Path) -> None:
     assert {path.stem for path in cards.iterdir()} == {*CLASSES, "README"}
     table = (cards / "README.md").read_text()
     assert all(f"[{name}]({name}.md)" in table for name in CLASSES)
+    assert all(f"[page](../methods/{PAGE_OF[name]}.md)" in table for name in CLASSES)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_public_class_has_a_page_that_leads_to_its_card(name: str) -> None:
+    page = DOCS / "methods" / f"{PAGE_OF[name]}.md"
+    assert f"(../cards/{name}.md)" in page.read_text()
+    assert (DOCS / "cards" / f"{name}.md").is_file()
+    assert f"({page.name})" in (DOCS / "methods" / "README.md").read_text()
 
 
 def test_a_card_tells_what_it_means_costs_and_where_it_wins(cards: Path) -> None:
@@ -81,6 +92,9 @@ def test_a_class_without_a_method_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(BenchmarkError, match=r"Newcomer: no method of the benchmark runs it"):
         described_classes()
     monkeypatch.setitem(METHODS_OF, "Newcomer", ("rise",))
+    with pytest.raises(BenchmarkError, match=r"Newcomer: no page explains it"):
+        described_classes()
+    monkeypatch.setitem(PAGE_OF, "Newcomer", "newcomer")
     with pytest.raises(BenchmarkError, match=r"Newcomer: its docstring does not say"):
         described_classes()
 
