@@ -111,14 +111,15 @@ def _draw_all(made: dict[str, Tensor]) -> None:
     panels = {"clip": clip}
     for page in ("gradcam3d", "spatio-temporal-occlusion", "rise3d"):
         panels[METHODS[page][0]] = overlay(clip, made[page])
-    movie = side_by_side({name: _smaller(panel) for name, panel in panels.items()})
-    save_gif(PICTURES / "methods.gif", movie, fps=3)
+    small = [(name, _smaller(panel)) for name, panel in panels.items()]
+    rows = [side_by_side(dict(row)) for row in (small[:2], small[2:])]
+    save_gif(PICTURES / "methods.gif", torch.cat(rows, dim=-2), fps=3)
 
 
 def _smaller(panel: Tensor) -> Tensor:
-    """Colours of 102 x 240 pixels; interpolation overshoots by a rounding."""
+    """Colours of 170 x 400 pixels; interpolation overshoots by a rounding."""
     frames = panel[0].transpose(0, 1)
-    small = interpolate(frames, (102, 240), mode="bilinear", antialias=True)
+    small = interpolate(frames, (170, 400), mode="bilinear", antialias=True)
     return small.transpose(0, 1).clamp(0, 1)
 
 
