@@ -56,7 +56,7 @@ def rows_under(heading: str, text: str = TEXT) -> list[list[str]]:
 
 def test_wins_are_those_of_the_cards():
     cards = {
-        (row[1], row[2].split(" on ")[0]): [f"{row[3]}, {row[4]}", *row[6:]]
+        (row[2], row[3].split(" on ")[0]): [f"{row[4]}, {row[5]}", *row[7:]]
         for row in rows_under("# Methods", (ROOT / "docs/cards/README.md").read_text())
     }
     rows = rows_under("## Is a map right?")
