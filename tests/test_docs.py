@@ -1,6 +1,7 @@
 """The documentation describes every public name, its links lead somewhere, its first code runs."""
 
 import importlib
+import json
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ TEXTS = sorted(
         *ROOT.glob("*.md"),
         *(ROOT / "docs").rglob("*.md"),
         *(ROOT / "benchmarks_kth_mad").rglob("README.md"),
+        *(ROOT / "tutorials").glob("*.ipynb"),
     ]
 )
 
@@ -48,9 +50,16 @@ def test_a_page_lists_what_its_module_makes_public(page):
     assert sorted(listed) == sorted(public_names(module))
 
 
+def prose_of(page: Path) -> str:
+    if page.suffix != ".ipynb":
+        return page.read_text()
+    cells = json.loads(page.read_text())["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+
+
 @pytest.mark.parametrize("page", TEXTS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
-    text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(), flags=re.DOTALL)
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", prose_of(page), flags=re.DOTALL)
     for link in re.findall(r"\]\((?!\w+:|#)([^)#\s]+)[^)]*\)", text):
         assert (page.parent / link).exists(), link
 

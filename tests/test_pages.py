@@ -1,4 +1,4 @@
-"""The pages of the methods and the guides run as written, and their links lead somewhere."""
+"""The pages of the methods and the guides run as written."""
 
 import inspect
 import re
@@ -10,7 +10,7 @@ import captum_video.attr
 
 DOCS = Path(__file__).parents[1] / "docs"
 METHOD_PAGES = sorted((DOCS / "methods").glob("*.md"))
-GUIDES = [DOCS / f"{name}.md" for name in ("which-method", "which-layer", "install", "cite")]
+GUIDES = [DOCS / f"{name}.md" for name in ("first-picture", "which-method", "which-layer")]
 PAGES = [*METHOD_PAGES, *GUIDES]
 WITH_EXAMPLES = [page for page in PAGES if "```python" in page.read_text()]
 
@@ -44,12 +44,6 @@ def test_every_method_page_has_an_example():
     pages = {page for page in METHOD_PAGES if page.stem != "README"}
     assert pages <= set(WITH_EXAMPLES)
     assert {DOCS / "which-method.md", DOCS / "which-layer.md"} <= set(WITH_EXAMPLES)
-
-
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_links_and_pictures_lead_somewhere(page):
-    for link in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
-        assert (page.parent / link).exists(), link
 
 
 @pytest.mark.parametrize("page", METHOD_PAGES, ids=name_of)

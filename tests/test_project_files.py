@@ -1,7 +1,6 @@
 """What stands beside the code is true: CONTRIBUTING, CITATION and CHANGELOG."""
 
 import datetime
-import json
 import re
 from pathlib import Path
 
@@ -31,7 +30,7 @@ TABLES = {
     ),
     "benchmarks_kth_mad/methods/options.py": (methods.options, ["Method"]),
     "benchmarks_kth_mad/planning/passes.py": (passes, ["COSTS"]),
-    "benchmarks_kth_mad/cards/classes.py": (classes, ["METHODS_OF"]),
+    "benchmarks_kth_mad/cards/classes.py": (classes, ["METHODS_OF", "PAGE_OF"]),
     "benchmarks_kth_mad/evaluation/measuring.py": (measuring, ["METRICS"]),
 }
 
@@ -121,17 +120,3 @@ def given_back(module) -> set[str]:
         *("LayerCandidate", "ModalityScore", "ParameterRandomization", "PrecisionRecall"),
         *("RISEEstimate", "Reliability", "join_clips", "layer_candidates", "min_max"),
     } & set(module.__all__)
-
-
-def test_notebooks_and_documents_link_to_what_is_there():
-    texts = {ROOT: CONTRIBUTING + CHANGELOG}
-    for path in (ROOT / "tutorials").glob("*.ipynb"):
-        cells = json.loads(path.read_text())["cells"]
-        prose = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
-        texts[path.parent] = texts.get(path.parent, "") + "\n".join(prose)
-    assert len(texts) == 2
-    for folder, text in texts.items():
-        links = re.findall(r"\]\((?!http|#)([^)#]+)", text)
-        assert links
-        for link in links:
-            assert (folder / link).exists(), link
