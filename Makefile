@@ -40,4 +40,4 @@ dist: $(READY)  ## wheel and sdist in dist/, their contents and an installation 
 	ls -l dist
 
 clean:
-	rm -rf $(VENV) runs build dist docs/api/generated *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) runs build dist docs/api/generated captum_video_out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
