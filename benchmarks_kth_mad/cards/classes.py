@@ -101,7 +101,7 @@ def _described(name: str) -> Described:
             f"not say what it costs"
         )
     formula = [blocks[1]]
-    if len(blocks) > 2 and re.match(r"- |    ", blocks[2]) and not _SECTION.match(blocks[1]):
+    if len(blocks) > 2 and re.match(r"- |    |``", blocks[2]) and not _SECTION.match(blocks[1]):
         formula.append(blocks[2])
     return Described(
         name,

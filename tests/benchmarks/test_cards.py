@@ -12,6 +12,7 @@ import captum_video.attr
 from benchmarks_kth_mad.cards.classes import (
     METHODS_OF,
     PAGE_OF,
+    Described,
     as_markdown,
     attribution_classes,
     described_classes,
@@ -55,6 +56,13 @@ def test_every_public_class_has_a_page_that_leads_to_its_card(name: str) -> None
     assert f"(../cards/{name}.md)" in page.read_text()
     assert (DOCS / "cards" / f"{name}.md").is_file()
     assert f"({page.name})" in (DOCS / "methods" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("one", described_classes(), ids=lambda one: one.name)
+def test_the_kept_card_says_what_the_docstring_says(one: Described) -> None:
+    kept = (DOCS / "cards" / f"{one.name}.md").read_text()
+    for text in (one.first, one.formula, one.cost):
+        assert text in kept
 
 
 def test_a_card_tells_what_it_means_costs_and_where_it_wins(cards: Path) -> None:
