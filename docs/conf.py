@@ -6,8 +6,6 @@ where they lie, and a link between them leads to the same file here and on GitHu
 
 import importlib
 import inspect
-import logging
-import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -94,11 +92,6 @@ MODULES += [".visualization", ".reading", ".examples"]
 OWN = {"", "captum_video"}
 # Sections of docstrings that are sentences; napoleon looks for a type before their first colon.
 SENTENCES = {"Returns:", "Yields:", "Cost:", "Randomness:"}
-# What GitHub shows and Sphinx does not: a folder as a page, pictures inside other HTML.
-FOR_GITHUB = {
-    r"\]\(((?:\.\./)*)tutorials/?\)": r"](\1docs/tutorials.md)",
-    r"<p[^>]*>\s*(<img[^>]*>)\s*</p>": r"\1",
-}
 
 
 @cache
@@ -143,21 +136,9 @@ def _find_data(app: Any, what: str, name: str, obj: Any, options: Any, lines: li
                 lines += found.get(("", constant), [])
 
 
-def _read_as_github(app: Any, docname: str, source: list[str]) -> None:
-    for pattern, instead in FOR_GITHUB.items():
-        source[0] = re.sub(pattern, instead, source[0])
-
-
-def _is_no_empty_glob(record: logging.LogRecord) -> bool:
-    return "toctree glob pattern" not in str(record.msg)
-
-
 def setup(app: Any) -> None:
     """Called by Sphinx."""
-    # A folder without pages yet is no error; suppress_warnings can not name this one.
-    logging.getLogger("sphinx.sphinx.directives.other").addFilter(_is_no_empty_glob)
     app.connect("autodoc-process-docstring", _find_data, priority=300)
     app.connect("autodoc-process-docstring", _say_no_type, priority=400)  # before napoleon's
-    app.connect("source-read", _read_as_github)
     app.connect("autodoc-skip-member", _skip_alias)
     app.connect("missing-reference", _find_public)
